@@ -1,0 +1,86 @@
+"""Medians of the rounds as a Markdown table, and the machine they were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+Rounds = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure. `reach` is the ratio Limpet/OctoPrint to arrive at: at most, or at least where `more`."""
+
+    key: str
+    title: str
+    digits: int
+    reach: float | None = None
+    more: bool = False
+
+
+ROWS = (
+    Row("start_s", "start to first answered GET, s", 2, 1 / 8),
+    Row("pss_mb", "memory (PSS) at rest, MB", 1, 1 / 2),
+    Row("idle_cpu_s", "idle CPU in {idle:.0f} s, s", 2),
+    Row("requests_per_s_1", "requests/s, 1 client", 0, 40, more=True),
+    Row("p99_ms_1", "p99, 1 client, ms", 2, 1 / 30),
+    Row("requests_per_s_16", "requests/s, 16 clients", 0, 40, more=True),
+    Row("p99_ms_16", "p99, 16 clients, ms", 2, 1 / 30),
+    Row("connect_s", "POST connect to Operational, s", 3, 1),
+)
+
+
+def table(results: Mapping[str, Rounds], idle: float) -> str:
+    """Markdown; a column for each program, and ratios when both Limpet and OctoPrint are there."""
+    medians = {name: _medians(rounds) for name, rounds in results.items()}
+    compared = "Limpet" in medians and "OctoPrint" in medians
+    head = ["", *medians, *(["ratio", "reach"] if compared else [])]
+    lines = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))]
+    for row in ROWS:
+        cells = [row.title.format(idle=idle)]
+        for figures in medians.values():
+            cells.append(f"{figures[row.key]:,.{row.digits}f}" if row.key in figures else "")
+        if compared:
+            cells += _comparison(row, medians["Limpet"][row.key], medians["OctoPrint"][row.key])
+        lines.append(_line(cells))
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """CPU, cores, kernel and Python in one line."""
+    cpu = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith(("model name", "Model")):
+            cpu = line.partition(":")[2].strip()
+            break
+    cores = len(os.sched_getaffinity(0))
+    return f"{cpu}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _medians(rounds: Rounds) -> dict[str, float]:
+    return {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+
+
+def _comparison(row: Row, ours: float, theirs: float) -> list[str]:
+    if not ours or not theirs:
+        return ["", ""]
+    ratio = ours / theirs
+    words = f"1/{1 / ratio:.1f}" if ratio < 1 else f"{ratio:.1f}×"
+    if row.reach is None:
+        return [words, ""]
+    met = ratio >= row.reach if row.more else ratio <= row.reach
+    goal = f"at least {row.reach:g}×" if row.more else f"at most {_fraction(row.reach)}"
+    return [words, f"{goal}: {'met' if met else 'MISSED'}"]
+
+
+def _fraction(ratio: float) -> str:
+    return f"1/{1 / ratio:.0f}" if ratio < 1 else f"{ratio:g}×"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,121 @@
+"""All printers by id, and what is remembered about each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from limpet.errors import LimpetError
+from limpet.printer.connection import Target
+from limpet.printer.printer import Printer
+from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
+from limpet.transports.ports import PortList, find, stable
+from limpet.transports.urls import Openers
+
+AUTO = "AUTO"
+"""The port that means: detect it. Its baudrate is 0."""
+
+
+class Fleet:
+    """The printers that the settings name. Built and used inside a running event loop."""
+
+    def __init__(self, file: SettingsFile, settings: Settings, openers: Openers) -> None:
+        self._file = file
+        self.settings = settings
+        self.ports = PortList(
+            added=settings.ports.added, ignored=settings.ports.ignored, virtual=settings.ports.virtual
+        )
+        self._saving = asyncio.Lock()
+        self._printers = {
+            id: Printer(id, self.ports, openers, additional_baudrates=settings.ports.additional_baudrates)
+            for id in settings.printers
+        }
+
+    @property
+    def default(self) -> Printer:
+        return self._printers[self.settings.default_printer]
+
+    def get(self, id: str) -> Printer | None:
+        return self._printers.get(id)
+
+    def __iter__(self) -> Iterator[Printer]:
+        return iter(self._printers.values())
+
+    @property
+    def baudrates(self) -> tuple[int, ...]:
+        return self.settings.ports.baudrates
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        return self.settings.profiles
+
+    def port_names(self) -> list[str]:
+        """What `options.ports` lists."""
+        return [port.path for port in self.ports.current(_now())]
+
+    def preferences(self, printer: Printer) -> PrinterSettings:
+        """What is remembered about this printer."""
+        return self.settings.printers[printer.id]
+
+    def preferred_port(self, printer: Printer) -> str | None:
+        """The preferred port as it is called now; the name it was saved under when it is not plugged in."""
+        name = self.preferences(printer).port
+        port = find(self.ports.current(_now()), name) if name is not None else None
+        return port.path if port is not None else name
+
+    async def remember(self, printer: Printer, changes: Mapping[str, Value | None]) -> None:
+        """Save settings of one printer: port, baudrate (None or AUTO/0: detect), profile, autoconnect.
+
+        Raises LimpetError when they cannot be saved; nothing has changed then.
+        """
+        kept = dict(changes)
+        if kept.get("port") == AUTO:
+            kept["port"] = None
+        if isinstance(name := kept.get("port"), str):
+            # What is saved must stay true when ttyUSB0 becomes ttyUSB1.
+            ports = self.ports.look()
+            port = find(ports, name)
+            kept["port"] = stable(port, ports) if port is not None else name
+        if kept.get("baudrate") == 0:
+            kept["baudrate"] = None
+        async with self._saving:
+            edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
+            self.settings = await asyncio.to_thread(self._file.edit, edits)
+
+    def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
+        """What a connect request means: its own values, else the preferences, else detection."""
+        preferences = self.preferences(printer)
+        wanted_port = port if port is not None else preferences.port
+        wanted_baudrate = baudrate if baudrate is not None else preferences.baudrate
+        return Target(
+            port=None if wanted_port == AUTO else wanted_port,
+            baudrate=wanted_baudrate or None,
+            profile=profile or preferences.profile,
+            awaits_port=port is None,
+            faithful=preferences.reconnect,
+        )
+
+    def start(self) -> None:
+        """Connect the printers that are to be connected at startup; they are waited for."""
+        for printer in self:
+            preferences = self.preferences(printer)
+            if preferences.autoconnect:
+                printer.connect(
+                    Target(
+                        port=preferences.port,
+                        baudrate=preferences.baudrate,
+                        profile=preferences.profile,
+                        patient=True,
+                        faithful=preferences.reconnect,
+                    )
+                )
+
+    async def stop(self) -> None:
+        """Disconnect all printers, within a second."""
+        with contextlib.suppress(LimpetError):
+            await asyncio.gather(*(printer.disconnect() for printer in self))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

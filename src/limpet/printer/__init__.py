@@ -1,0 +1,1 @@
+"""One printer: all that changes while we run."""

@@ -1,0 +1,61 @@
+"""What is told to a person when a connection fails: one row per way in which a session can end.
+
+Faults of opening a port come from the transports, which know the reason best.
+"""
+
+from __future__ import annotations
+
+from limpet.errors import Fault
+
+_ROWS = {
+    "no_answer": (
+        "Nothing answered on {port} at {baudrate} baud within the time for a board to boot",
+        "Check that the printer is switched on and that the cable carries data, and try the baudrate 'automatic'",
+    ),
+    "wrong_baudrate": (
+        "What {port} says at {baudrate} baud is unreadable: {detail}",
+        "Choose another baudrate, or none, to have it detected",
+    ),
+    "not_a_printer": (
+        "{port} is not a printer: {detail}",
+        "Choose another port; if this is a printer, say which firmware it runs in a bug report",
+    ),
+    "timeout": (
+        "The printer on {port} has stopped answering: {detail}",
+        "Look at the printer; if its display is frozen, switch it off and on",
+    ),
+    "write_stalled": (
+        "{port} takes no more data: {detail}",
+        "The device or its driver hangs: unplug the cable and plug it in again",
+    ),
+    "unplugged": (
+        "{port} has gone away: {detail}",
+        "Check the cable and the printer's power; it is taken up again when it is back",
+    ),
+    "firmware_halted": (
+        "The firmware has halted: {detail}",
+        "Find the cause at the printer first. Then reset it and connect again; nothing is done by itself",
+    ),
+    "resend_loop": (
+        "The printer on {port} asks for the same line again and again: {detail}",
+        "The line is very noisy or two programs talk to the printer: check the cable and what else is connected",
+    ),
+    "reset": (
+        "The printer on {port} has restarted: {detail}",
+        "If nobody reset it, check its power supply",
+    ),
+    "no_printer_found": (
+        "No printer was found: {detail}",
+        "Check power and cable, or name the port and the baudrate",
+    ),
+    "port_missing": (
+        "There is no port {port}: {detail}",
+        "Plug the printer in; it is connected when the port appears",
+    ),
+}
+
+
+def fault(code: str, *, port: str | None, baudrate: int | None = None, detail: str = "") -> Fault:
+    """The fault for a contract code, in words."""
+    message, hint = _ROWS[code]
+    return Fault(code, message.format(port=port, baudrate=baudrate, detail=detail), hint)

@@ -1,0 +1,194 @@
+"""asyncio <-> Session: the only place where bytes, clock and core meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from limpet.errors import Fault, PortError
+from limpet.printer.faults import fault
+from limpet.protocol.events import Event, LineReceived, LineSent, SessionEnded, SessionOpened
+from limpet.protocol.session import GREETING_TIME, WRONG_RATE_TIME, Session
+from limpet.transports.urls import Transport
+
+WRITE_STALL = 5.0
+"""Seconds that a port may refuse to take a byte before it counts as stuck."""
+MAX_KEPT = 500
+TRAFFIC = 20
+"""Lines on the wire that are kept to be shown when something fails."""
+
+
+class Link(asyncio.Protocol):
+    """One open port with a session on it.
+
+    Until it is adopted it keeps its events to itself and sends nothing of its own accord: a port that is only
+    probed must not disturb what is known about the printer. `opened` is done when the greeting is over, with a
+    PortError when it failed; `ended` when the port or an opened session is lost.
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
+        self._on_event: Callable[[Event], None] = self._kept.append
+        self._next_command: Callable[[], str | None] = lambda: None
+        self._loop = asyncio.get_running_loop()
+        self._transport: Transport | None = None
+        self._session: Session | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._pumping = False
+        self._closing = False
+        self.port = ""
+        self.baudrate = 0
+        self.traffic: deque[str] = deque(maxlen=TRAFFIC)
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        self.ended: asyncio.Future[Fault] = self._loop.create_future()
+
+    # -- for the connection --
+
+    def adopt(self, on_event: Callable[[Event], None], next_command: Callable[[], str | None]) -> None:
+        """From now on `on_event` gets every event in order, first those that were kept; `next_command` is asked
+        whenever the session has room, and returns None when there is nothing to send."""
+        self._on_event, self._next_command = on_event, next_command
+        while self._kept:
+            on_event(self._kept.popleft())
+        self._pump()
+
+    def attach(self, transport: Transport, port: str, baudrate: int) -> None:
+        """Take over the transport that was opened with this link as its receiver."""
+        self._transport, self.port, self.baudrate = transport, port, baudrate
+
+    def greet(self, *, time: float = GREETING_TIME, wrong_rate_time: float = WRONG_RATE_TIME) -> None:
+        """Start a session on the open port, in place of the one before; times are in seconds (session.py)."""
+        self._session = Session(self._loop.time(), greeting_time=time, wrong_rate_time=wrong_rate_time)
+        self.opened = self._loop.create_future()
+        self._pump()
+
+    async def retune(self, baudrate: int) -> None:
+        """Change the rate on the open port, and forget what was heard at the old one."""
+        if self._transport is None:
+            return
+        self._session = None
+        self.baudrate = baudrate
+        await self._transport.set_baudrate(baudrate)
+
+    async def close(self) -> None:
+        """Drop everything and free the port; takes a second at the most."""
+        self._closing = True
+        self._session = None
+        for timer in (self._timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+            try:
+                async with asyncio.timeout(0.8):
+                    await self._transport.wait_closed()
+            except TimeoutError:
+                pass  # The descriptor is closed by its thread when the driver lets go; nobody waits for it.
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._pump()
+
+    def repair(self) -> None:
+        if self._session is not None:
+            self._session.repair(self._loop.time())
+            self._pump()
+
+    # -- asyncio.Protocol, called by the transport --
+
+    def data_received(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session.receive_data(data, self._loop.time())
+            self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closing:
+            self._lose(fault("unplugged", port=self.port, detail=_words(exc)))
+
+    def pause_writing(self) -> None:
+        self._stall_timer = self._loop.call_later(WRITE_STALL, self._stalled)
+
+    def resume_writing(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    # -- inside --
+
+    def _stalled(self) -> None:
+        detail = f"it has not taken a byte for {WRITE_STALL:.0f} s"
+        self._lose(fault("write_stalled", port=self.port, detail=detail))
+
+    def _pump(self) -> None:
+        """Events out, commands in, bytes out, until there is nothing left to do; then sleep until the deadline."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._session is not None and self._turn(self._session):
+                pass
+        finally:
+            self._pumping = False
+        self._set_timer()
+
+    def _turn(self, session: Session) -> bool:
+        busy = False
+        while event := session.next_event():
+            busy = True
+            self._handle(event)
+        if self._session is session and session.ready and (command := self._next_command()) is not None:
+            busy = True
+            session.send(command, self._loop.time())
+        if (data := session.data_to_send()) and self._transport is not None:
+            self._transport.write(data)
+        return busy
+
+    def _handle(self, event: Event) -> None:
+        match event:
+            case LineSent(line=line):
+                self.traffic.append(f"> {line}")
+            case LineReceived(line=line):
+                self.traffic.append(f"< {line}")
+        self._on_event(event)
+        match event:
+            case SessionOpened():
+                if not self.opened.done():
+                    self.opened.set_result(None)
+            case SessionEnded(code=code, detail=detail):
+                self._end(fault(code, port=self.port, baudrate=self.baudrate, detail=detail))
+
+    def _lose(self, reason: Fault) -> None:
+        """The port is gone, whatever the session was doing."""
+        self._end(reason)
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _end(self, reason: Fault) -> None:
+        self._session = None
+        if not self.opened.done():
+            self.opened.set_exception(PortError(reason))
+            self.opened.exception()  # Asked for here, so that an attempt that nobody waits for any more is no leak.
+        elif not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _set_timer(self) -> None:
+        deadline = self._session.deadline if self._session is not None else None
+        if self._timer is not None:
+            if self._timer.when() == deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._wake_session)
+
+    def _wake_session(self) -> None:
+        self._timer = None
+        if self._session is not None:
+            self._session.handle_timer(self._loop.time())
+            self._pump()
+
+
+def _words(exc: Exception | None) -> str:
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc or "") or "the other side has closed it"

@@ -1,0 +1,135 @@
+"""One printer: verbs in; snapshot and events out.
+
+A verb returns when it is accepted, or raises from `errors.py`; what comes of it arrives as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from limpet.errors import BadRequest, Conflict
+from limpet.printer.connection import Connection, Target
+from limpet.printer.state import Snapshot, State, apply
+from limpet.protocol.commands import clean
+from limpet.protocol.events import CapabilityReported, Event, LineReceived, LineSent
+from limpet.transports.ports import PortList
+from limpet.transports.urls import Openers
+
+log = logging.getLogger(__name__)
+wire = logging.getLogger("limpet.wire")
+
+MAX_QUEUED = 200
+"""Commands that wait for room on the line."""
+MAX_UNREAD = 1000
+"""Events that wait for a subscriber; a reader that is slower is cut off."""
+REPORT_INTERVAL = 2
+"""Seconds between temperature reports that the printer is asked to send on its own (M155)."""
+
+
+class Printer:
+    """One printer, connected or not."""
+
+    def __init__(self, id: str, ports: PortList, openers: Openers, *, additional_baudrates: Sequence[int] = ()) -> None:
+        self.id = id
+        self.snapshot = Snapshot()
+        self._commands: deque[str] = deque()
+        self._subscriptions: set[Subscription] = set()
+        self._connection = Connection(
+            ports, openers, self._on_event, self._next_command, additional_baudrates=additional_baudrates
+        )
+
+    @property
+    def is_printing(self) -> bool:
+        """A print is under way. There are no jobs yet."""
+        return False
+
+    # -- verbs --
+
+    def connect(self, target: Target) -> None:
+        """Connect, reconnect, or replace the attempt that is under way."""
+        self._commands.clear()
+        self._connection.connect(target)
+
+    async def disconnect(self) -> None:
+        """End the connection or the attempt, and the wish for one; the port is free when this returns."""
+        await self._connection.disconnect()
+        self._commands.clear()
+
+    def send(self, *commands: str) -> None:
+        """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line."""
+        if self.snapshot.state is not State.OPERATIONAL:
+            raise Conflict("The printer is not operational")
+        try:
+            cleaned = [command for command in map(clean, commands) if command]
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
+        if len(self._commands) + len(cleaned) > MAX_QUEUED:
+            raise Conflict("Too many commands wait to be sent; the printer is busy")
+        self._commands.extend(cleaned)
+        self._wake()
+
+    def repair(self) -> None:
+        """Go on as if the printer had acknowledged its last line; nothing happens when no line is stuck."""
+        if self._connection.link is not None:
+            self._connection.link.repair()
+
+    def subscribe(self) -> Subscription:
+        """Every event from now on, each with the snapshot after it."""
+        subscription = Subscription(self._subscriptions)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    # -- the other street --
+
+    def _on_event(self, event: Event) -> None:
+        self.snapshot = apply(self.snapshot, event)
+        match event:
+            case LineSent(line=line):
+                wire.debug("%s > %s", self.id, line)
+            case LineReceived(line=line):
+                wire.debug("%s < %s", self.id, line)
+            case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True):
+                self._commands.append(f"M155 S{REPORT_INTERVAL}")
+        for subscription in tuple(self._subscriptions):
+            subscription.offer(event, self.snapshot)
+
+    def _next_command(self) -> str | None:
+        return self._commands.popleft() if self._commands else None
+
+    def _wake(self) -> None:
+        if self._connection.link is not None:
+            self._connection.link.wake()
+
+
+class Subscription:
+    """An async iterator over (event, snapshot) that ends when its reader falls too far behind or closes it."""
+
+    def __init__(self, peers: set[Subscription]) -> None:
+        self._peers = peers
+        self._unread: deque[tuple[Event, Snapshot]] = deque()
+        self._news = asyncio.Event()
+        self._closed = False
+
+    def offer(self, event: Event, snapshot: Snapshot) -> None:
+        if len(self._unread) >= MAX_UNREAD:
+            self.close()
+        else:
+            self._unread.append((event, snapshot))
+            self._news.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._peers.discard(self)
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Event, Snapshot]]:
+        while True:
+            while self._unread:
+                yield self._unread.popleft()
+            if self._closed:
+                return
+            self._news.clear()
+            await self._news.wait()

@@ -1,0 +1,126 @@
+"""PURE: what is known about one printer, and how each event changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from limpet.errors import Fault
+from limpet.protocol.events import (
+    CapabilityReported,
+    Event,
+    FirmwareIdentified,
+    PrinterRestarted,
+    SessionOpened,
+    TemperaturesReported,
+)
+
+
+class State(StrEnum):
+    """The states of a connection, in OctoPrint's words."""
+
+    OFFLINE = "Offline"
+    OPENING = "Opening serial connection"
+    DETECTING = "Detecting serial connection"
+    CONNECTING = "Connecting"
+    OPERATIONAL = "Operational"
+    OFFLINE_AFTER_ERROR = "Offline after error"
+
+
+CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
+"""States in which no port is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Event):
+    """The connection went on to `state`; `port` and `baudrate` are what is open or being tried."""
+
+    state: State
+    port: str | None = None
+    baudrate: int | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFailed(Event):
+    """An attempt or a connection has ended for a reason.
+
+    `at` is in seconds since the epoch, `traffic` the last lines on the wire ("> sent", "< received"),
+    `waiting` says whether the printer is waited for and taken up again when it is back.
+    """
+
+    fault: Fault
+    at: float
+    traffic: tuple[str, ...] = ()
+    waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateTried(Event):
+    """Detection: what is being done on one port, or what came of it, in words."""
+
+    port: str
+    verdict: str
+    baudrate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target)."""
+
+    state: State = State.OFFLINE
+    port: str | None = None
+    baudrate: int | None = None
+    profile: str | None = None
+    failure: ConnectionFailed | None = None
+    firmware: str | None = None
+    firmware_fields: dict[str, str] = field(default_factory=dict)
+    capabilities: dict[str, bool] = field(default_factory=dict)
+    temperatures: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    candidates: dict[str, str] = field(default_factory=dict)
+
+
+def apply(snapshot: Snapshot, event: Event) -> Snapshot:
+    """The snapshot after `event`; the same object when nothing in it has changed."""
+    match event:
+        case StateChanged(state=state, port=port, baudrate=baudrate, profile=profile):
+            if state in CLOSED:
+                return Snapshot(state=state, failure=snapshot.failure, candidates=snapshot.candidates)
+            if state is State.DETECTING and snapshot.state is not State.DETECTING:
+                snapshot = replace(snapshot, candidates={})
+            failure = None if state is State.OPERATIONAL else snapshot.failure
+            return replace(snapshot, state=state, port=port, baudrate=baudrate, profile=profile, failure=failure)
+        case ConnectionFailed():
+            return replace(snapshot, failure=event)
+        case CandidateTried(port=port, verdict=verdict):
+            return replace(snapshot, candidates={**snapshot.candidates, port: verdict})
+        case FirmwareIdentified(name=name, fields=fields):
+            return replace(snapshot, firmware=name, firmware_fields=fields)
+        case SessionOpened(firmware_name=name):
+            return replace(snapshot, firmware=name or snapshot.firmware)
+        case CapabilityReported(name=name, enabled=enabled):
+            return replace(snapshot, capabilities={**snapshot.capabilities, name: enabled})
+        case TemperaturesReported(readings=readings):
+            return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
+        case PrinterRestarted():
+            return replace(snapshot, temperatures={}, capabilities={})
+    return snapshot
+
+
+MAX_HEATERS = 32
+
+
+def _merge(
+    known: dict[str, tuple[float | None, float | None]],
+    readings: dict[str, tuple[float | None, float | None]],
+) -> dict[str, tuple[float | None, float | None]]:
+    """A report without a target (Marlin's during M109, Repetier's) leaves the known one as it is, and vice versa."""
+    merged = dict(known)
+    for heater, (actual, target) in readings.items():
+        if heater in merged or len(merged) < MAX_HEATERS:
+            was_actual, was_target = merged.get(heater, (None, None))
+            merged[heater] = (
+                was_actual if actual is None else actual,
+                was_target if target is None else target,
+            )
+    return merged

@@ -1,0 +1,46 @@
+"""One command as it goes over the wire: what is sent, its line number and its checksum.
+
+Source: RepRap "G-code" page, section "Checking"; Marlin `queue.cpp` (`GCodeQueue::get_serial_commands`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from operator import xor
+
+MAX_COMMAND_LENGTH = 256
+"""Longest command in bytes. Marlin itself cuts lines at MAX_CMD_SIZE (96) and would reject a longer one."""
+
+_CODE = re.compile(r"([GMT]\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)
+
+
+def checksum(line: bytes) -> int:
+    """XOR of all bytes before the `*`: 0 to 255."""
+    return reduce(xor, line, 0)
+
+
+def number_line(number: int, command: str) -> bytes:
+    """`N<number> <command>*<checksum>` and a newline, ready to be written."""
+    body = f"N{number} {command}".encode("utf-8", "replace")
+    return b"%b*%d\n" % (body, checksum(body))
+
+
+def clean(command: str) -> str:
+    """The command without comment and outer blanks; empty when nothing is left to send.
+
+    A `;` starts a comment. Raises ValueError on control characters (a newline would smuggle in a second
+    command) and on more than MAX_COMMAND_LENGTH bytes.
+    """
+    command = command.partition(";")[0].strip()
+    if any(character < " " and character != "\t" for character in command):
+        raise ValueError("a command is one line without control characters")
+    if len(command.encode("utf-8")) > MAX_COMMAND_LENGTH:
+        raise ValueError(f"a command is at most {MAX_COMMAND_LENGTH} bytes")
+    return command
+
+
+def code_of(command: str) -> str:
+    """`G1`, `M109`, `T0` ... in upper case; empty when the command has no such code."""
+    match = _CODE.match(command)
+    return match.group(1).upper() if match else ""

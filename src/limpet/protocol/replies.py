@@ -1,0 +1,219 @@
+"""One line of a printer -> events: a table, one row per kind of reply.
+
+The rows are tried in order and the first that matches speaks; an `ok` may carry a second reply behind it
+(`ok T:21.3 /0.0`), which is read by the same table. What no row knows is not an event. Nothing here raises,
+whatever the line is.
+
+Sources: recordings of Marlin, Prusa, Repetier, Teacup and Klipper; the RepRap wiki's "G-code" page; Marlin
+`queue.cpp`, `M115.cpp`, `temperature.cpp`; Smoothieware and RepRapFirmware documentation.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from re import Match
+
+from limpet.protocol.events import (
+    Acknowledged,
+    ActionRequested,
+    BootReported,
+    BusyReported,
+    CapabilityReported,
+    ErrorReported,
+    Event,
+    FirmwareHalted,
+    FirmwareIdentified,
+    IdleReported,
+    LineRejected,
+    PositionReported,
+    ResendRequested,
+    TemperaturesReported,
+)
+
+_NUMBER = r"-?(?:\d+\.?\d*|\.\d+|nan|inf)"
+_HEATER = re.compile(rf"(?<![A-Za-z@])(T\d{{0,2}}|B|C):\s*({_NUMBER})(?:\s*/\s*({_NUMBER}))?", re.IGNORECASE)
+_AXIS = re.compile(rf"\b([XYZE]):\s*({_NUMBER})")
+_FIELD = re.compile(r"^(NAME)\.|(?:^|[\s,]+)((?:X-)?[A-Z][A-Z0-9_]*):(?=\s*\S)")
+_OK_NUMBER = re.compile(r"N?(\d{1,10})(?![\w.])")
+_OK_ROOM = re.compile(r"\b([PB])(\d{1,5})\b")
+_LAST_LINE = re.compile(r"Last Line:\s*(\d{1,10})", re.IGNORECASE)
+_ONLY_OK = (Acknowledged(),)
+
+# A host that pauses on these words would pause a print for a damaged line; a host that ignores the
+# others would print on with cold heaters. Hence two lists.
+_REJECTED = re.compile(r"checksum|line number|no line|expected line|format error|last line", re.IGNORECASE)
+_HALTED = re.compile(
+    r"kill\(\) called|printer halted|printer is halted|printer stopped|system stopped|"
+    r"thermal runaway|heating failed|klipper state: shutdown|(?:min|max)temp\b|shutdown due to|mcu '.*' shutdown",
+    re.IGNORECASE,
+)
+
+
+def events_of(line: str) -> tuple[Event, ...]:
+    """What this line says, in the order in which it says it; empty for chatter."""
+    if line == "ok":
+        return _ONLY_OK
+    return tuple(_read(line.strip()))
+
+
+def _read(line: str) -> Iterator[Event]:
+    for pattern, read in _ROWS:
+        match = pattern.match(line)
+        if match:
+            yield from read(match)
+            return
+
+
+def _ok(match: Match[str]) -> Iterator[Event]:
+    rest = match.group(1).strip()
+    number = _OK_NUMBER.match(rest)
+    room = dict(_OK_ROOM.findall(rest)) if number or rest.startswith(("P", "B")) else {}
+    yield Acknowledged(
+        int(number.group(1)) if number else None,
+        int(room["P"]) if "P" in room else None,
+        int(room["B"]) if "B" in room else None,
+    )
+    if rest and not number:
+        yield from _read(rest)
+
+
+def _resend(match: Match[str]) -> Iterator[Event]:
+    yield ResendRequested(int(match.group(1)))
+
+
+def _then_resend(match: Match[str]) -> Iterator[Event]:
+    yield from _read(match.group(1))
+    yield ResendRequested(int(match.group(2)))
+
+
+def _both(match: Match[str]) -> Iterator[Event]:
+    yield from _read(match.group(1))
+    yield from _read(match.group(2))
+
+
+def _error(match: Match[str]) -> Iterator[Event]:
+    message = match.group(1).strip()
+    last_line = _LAST_LINE.search(message)
+    if _HALTED.search(message):
+        yield FirmwareHalted(message)
+    elif _REJECTED.search(message):
+        yield LineRejected(message, int(last_line.group(1)) if last_line else None)
+    else:
+        yield ErrorReported(message)
+
+
+def _fatal(match: Match[str]) -> Iterator[Event]:
+    yield FirmwareHalted(match.group(1).strip())
+
+
+def _comment(match: Match[str]) -> Iterator[Event]:
+    text = match.group(1).strip()
+    if text.startswith("action:"):
+        yield ActionRequested(text.removeprefix("action:").strip())
+    elif _HALTED.search(text):
+        yield FirmwareHalted(text)
+
+
+def _busy(match: Match[str]) -> Iterator[Event]:
+    yield BusyReported(match.group(1).strip())
+
+
+def _wait(_: Match[str]) -> Iterator[Event]:
+    yield IdleReported()
+
+
+def _boot(match: Match[str]) -> Iterator[Event]:
+    yield BootReported(match.group())
+
+
+def _firmware(match: Match[str]) -> Iterator[Event]:
+    line = match.group()
+    found = list(_FIELD.finditer(line))
+    ends = [*(field.start() for field in found), len(line)][1:]
+    fields = {
+        (f.group(1) or f.group(2)): line[f.end() : end].strip(" \t,") for f, end in zip(found, ends, strict=False)
+    }
+    yield FirmwareIdentified(fields.get("FIRMWARE_NAME") or fields.get("NAME", ""), fields)
+
+
+def _capability(match: Match[str]) -> Iterator[Event]:
+    yield CapabilityReported(match.group(1).upper(), match.group(2) == "1")
+
+
+def _temperatures(match: Match[str]) -> Iterator[Event]:
+    readings: dict[str, tuple[float | None, float | None]] = {}
+    for heater, actual, target in _HEATER.findall(match.string):
+        name = _heater_name(heater.upper())
+        # Marlin names the current tool "T" and then lists every tool by number: the numbered one counts.
+        if name not in readings or heater[1:]:
+            readings[name] = (_degrees(actual), _degrees(target))
+    if readings:
+        yield TemperaturesReported(readings)
+
+
+def _repetier_target(match: Match[str]) -> Iterator[Event]:
+    name = "bed" if match.group(1).lower() == "bed" else f"tool{match.group(2) or 0}"
+    yield TemperaturesReported({name: (None, _degrees(match.group(3)))})
+
+
+def _position(match: Match[str]) -> Iterator[Event]:
+    # "X:1 Y:2 Z:3 E:4 Count X:80 ...": what stands behind "Count" is in steps.
+    axes = {axis: float(value) for axis, value in _AXIS.findall(match.string.partition("Count")[0])}
+    yield PositionReported(axes)
+
+
+def _deleted_ok(_: Match[str]) -> Iterator[Event]:
+    # Marlin prints no newline between "File deleted:NAME" and "ok" (MarlinFirmware/Marlin, cardreader).
+    yield Acknowledged()
+
+
+def _heater_name(heater: str) -> str:
+    if heater == "B":
+        return "bed"
+    if heater == "C":
+        return "chamber"
+    return f"tool{int(heater[1:] or 0)}"
+
+
+def _degrees(text: str) -> float | None:
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
+
+
+_Read = Callable[[Match[str]], Iterator[Event]]
+
+
+def _row(pattern: str, read: _Read) -> tuple[re.Pattern[str], _Read]:
+    return re.compile(pattern, re.IGNORECASE | re.DOTALL), read
+
+
+_ROWS = (
+    # The everyday ones. A line number has at most 10 digits (32 bits); a longer one is damage.
+    _row(r"ok(?![A-Za-z])(.*)", _ok),
+    _row(r"(?:resend|rs)\b\s*:?\s*N?:?\s*(\d{1,10})\b", _resend),
+    # Replies that lost the newline between them, and some that never had one.
+    _row(r"file deleted:.*ok$", _deleted_ok),
+    _row(r"(ok|wait|start)((?:ok|wait|start|echo:|error:|resend:|t:|//).*)", _both),
+    _row(r"((?:t\d{0,2}:|b:|x:|(?:echo:\s*)?busy:).*)(ok)$", _both),
+    _row(r"([^\"]+)resend:\s*(\d{1,10})\b", _then_resend),
+    _row(r"(?:echo:\s*)?busy:(.*)", _busy),
+    _row(r"wait$", _wait),
+    _row(r"(?:t\d{0,2}|b|c):\s*-?(?:[\d.]|nan|inf)", _temperatures),
+    _row(r"target(extr|bed)(\d{0,2}):\s*(-?[\d.]+|nan)$", _repetier_target),
+    # Complaints.
+    _row(r"(fatal:.*)", _fatal),
+    _row(r"(?:error:|!!)(.*)", _error),
+    _row(r"//(.*)", _comment),
+    # Facts about the printer.
+    _row(r"(?:echo:\s*)?(?:name[:.]|firmware_name:).*", _firmware),
+    _row(r"cap:\s*([A-Z0-9_]+):([01])\b", _capability),
+    _row(r"(?:C:\s*)?X:\s*-?[\d.]+[\s,]+Y:", _position),
+    # What only a printer that has just started says.
+    _row(
+        r"start$|smoothie$|(?:echo:\s*|info:\s*)?(?:powerup|external reset|brown ?out reset|watchdog reset)\b",
+        _boot,
+    ),
+    _row(r"(?:echo:\s*)?marlin (?:bugfix-)?\d[\w.]*$|grbl \d", _boot),
+)

@@ -1,0 +1,71 @@
+"""Which lines the virtual printer takes: numbers and checksums, after Marlin's rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from limpet.protocol.commands import checksum
+from limpet.protocol.virtual_faults import Faults
+from limpet.protocol.virtual_firmware import Firmware
+
+_NUMBERED = re.compile(r"N\s*(-?\d{1,18})(?!\d)\s*")
+_M110 = re.compile(r"M110(?!\d)(?:.*N\s*(-?\d{1,18}))?")
+_TRAILING_CHECKSUM = re.compile(r"\s*\*\s*\d*$")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A line that is fine; without a number it came unprotected."""
+
+    command: str
+    number: int | None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """`kind` is a key of `Firmware.errors`, "timeout" (refused without a word) or "old" (had that one already)."""
+
+    kind: str
+    number: int | None
+
+
+class LineChecker:
+    """Remembers the last line number; `only_numbered` is for firmware that takes nothing unprotected."""
+
+    def __init__(self, firmware: Firmware, faults: Faults, only_numbered: bool) -> None:
+        self.last = 0
+        self._firmware = firmware
+        self._faults = faults
+        self._only_numbered = only_numbered
+
+    def check(self, text: str, writing: bool) -> Taken | Refused:
+        """`text` has no comment and no outer blanks; `writing`: lines go to a file and must be protected."""
+        match = _NUMBERED.match(text)
+        if match is None:
+            if self._only_numbered or (writing and not text.startswith("M29")):
+                return Refused("no_checksum", None)
+            return self._take(_TRAILING_CHECKSUM.sub("", text), None)
+        number = int(match[1])
+        body, star, given = text.rpartition("*")
+        command = (body if star else text)[match.end() :].strip()
+        kind = self._faults.refusal(number) or self._fault_of(number, command)
+        if kind is None and self._firmware.checks_checksums:
+            if not star:
+                kind = "no_checksum"
+            elif given.strip() != str(checksum(body.encode("latin-1"))):
+                kind = "checksum"
+        return Refused(kind, number) if kind else self._take(command, number)
+
+    def _fault_of(self, number: int, command: str) -> str | None:
+        if _M110.match(command) or not self._firmware.checks_numbers or number == self.last + 1:
+            return None
+        return "old" if self._firmware.skips_old_lines and number <= self.last else "line_number"
+
+    def _take(self, command: str, number: int | None) -> Taken:
+        match = _M110.match(command)
+        if match and match[1]:
+            self.last = int(match[1])
+        elif number is not None:
+            self.last = number
+        return Taken(command, number)

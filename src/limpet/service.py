@@ -1,0 +1,81 @@
+"""Builds everything, starts it in order, stops it in reverse; the only file that knows all parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+from aiohttp import web
+
+from limpet.errors import LimpetError
+from limpet.fleet import Fleet
+from limpet.keys import KeyStore
+from limpet.protocol.virtual_printer import VirtualPrinterOptions
+from limpet.settings import Settings, SettingsFile
+from limpet.transports.memory import MemoryTransport, open_memory
+from limpet.transports.urls import OPENERS, VIRTUAL, Openers
+from limpet.web.app import build_app
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_TIME = 0.5
+"""Seconds that requests under way are given when the server ends."""
+
+
+async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `announce` is told the address once requests are answered."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+
+    fleet = Fleet(file, settings, openers(file, settings))
+    runner = web.AppRunner(
+        build_app(fleet, keys), access_log=None, shutdown_timeout=SHUTDOWN_TIME, handle_signals=False
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, settings.server.host, settings.server.port)
+        announce(f"http://{_shown(settings.server.host)}:{settings.server.port}/")
+        fleet.start()
+        await stop.wait()
+    finally:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fleet.stop())
+            group.create_task(runner.cleanup())
+
+
+def openers(file: SettingsFile, settings: Settings) -> Openers:
+    """What can be opened: serial devices, and the virtual printer as the settings want it."""
+    try:
+        # It boots in no time, so that whoever develops against it does not wait.
+        options = msgspec.convert({"boot_time": 0.0, **settings.virtual}, VirtualPrinterOptions)
+    except msgspec.ValidationError as error:
+        raise file.error_at(("virtual",), str(error)) from None
+    unknown = [name for name in settings.virtual if name not in VirtualPrinterOptions.__dataclass_fields__]
+    if unknown:
+        raise file.error_at(("virtual", unknown[0]), "the virtual printer has no such option")
+    return {**OPENERS, VIRTUAL: partial(_open_virtual, options)}
+
+
+async def _open_virtual(
+    options: VirtualPrinterOptions, _: str, baudrate: int, receiver: asyncio.Protocol
+) -> MemoryTransport:
+    return await open_memory(options, receiver, baudrate)
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        raise LimpetError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another with --port or --host"
+        ) from None
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""How bytes reach a printer, with no idea what they mean."""

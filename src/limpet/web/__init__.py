@@ -1,0 +1,1 @@
+"""The HTTP face, in OctoPrint's tongue."""

@@ -1,0 +1,171 @@
+"""The HTTP application: which handler answers, who may ask, and how a failure is told.
+
+Each printer is a whole OctoPrint at `/p/<id>/`, the default one also at `/`. Handlers never learn that there
+are several: the printer is found once per request, like the key and the dialect.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from limpet.errors import BadRequest, Conflict, LimpetError, SettingsError
+from limpet.fleet import Fleet
+from limpet.keys import Key, KeyStore
+from limpet.printer.printer import Printer
+from limpet.web import auth
+from limpet.web.api import connection, server
+from limpet.web.call import BROKEN, Call, Refused, Route, answer
+from limpet.web.dialect import VERSION_HEADER, dialect_for
+from limpet.web.openapi import description
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 1 << 16
+"""Bytes of a JSON body."""
+
+STATUS: dict[type[LimpetError], int] = {BadRequest: 400, Conflict: 409, SettingsError: 409}
+"""Which status tells which error; what is not here is a 409, with its words."""
+
+TEXTS = {
+    400: BROKEN,
+    403: auth.FORBIDDEN,
+    404: "The requested URL was not found on the server. If you entered the URL manually please check your spelling "
+    "and try again.",
+    405: "The method is not allowed for the requested URL.",
+    413: f"The body is larger than {MAX_BODY} bytes.",
+    500: "The server encountered an internal error and was unable to complete your request. Either the server is "
+    "overloaded or there is an error in the application.",
+}
+"""OctoPrint's words, which some clients compare."""
+
+_HEADERS = {
+    "Server": "Limpet",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+KEY = web.RequestKey("key", Key)
+
+_Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
+    """The whole web face, ready to be served."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_tell, _ask_for_key(keys), _spell])
+    app.router.add_get("/", _welcome)
+    for prefix in ("", "/p/{printer}"):
+        for route in ROUTES:
+            # aiohttp answers HEAD where there is GET.
+            add = app.router.add_get if route.method == "GET" else app.router.add_post
+            add(prefix + route.path, _serving(route, fleet))
+    return app
+
+
+async def _describe(_: Call) -> web.StreamResponse:
+    return answer(description(ROUTES))
+
+
+ROUTES = (
+    *connection.ROUTES,
+    *server.ROUTES,
+    Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
+)
+"""Every route of one printer."""
+
+
+def _serving(route: Route, fleet: Fleet) -> _Next:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        printer = _printer(fleet, request)
+        key = request[KEY]
+        if not key.permits(route.permission):
+            raise Refused(403, TEXTS[403])
+        dialect = dialect_for(request.headers.get(VERSION_HEADER))
+        return await route.handler(Call(request, fleet, printer, key, dialect))
+
+    return serve
+
+
+def _printer(fleet: Fleet, request: web.Request) -> Printer:
+    id = request.match_info.get("printer")
+    printer = fleet.default if id is None else fleet.get(id)
+    if printer is None:
+        raise Refused(404, TEXTS[404])
+    return printer
+
+
+async def _welcome(_: web.Request) -> web.StreamResponse:
+    return web.Response(text="Limpet is running. It speaks OctoPrint's API: give a program this address and a key.\n")
+
+
+# -- middlewares, outermost first --
+
+
+@web.middleware
+async def _tell(request: web.Request, handler: _Next) -> web.StreamResponse:
+    """Every answer with our headers, and every failure as JSON."""
+    response = await _answered(request, handler)
+    response.headers.update(_HEADERS)
+    return response
+
+
+async def _answered(request: web.Request, handler: _Next) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refusal:
+        return _refusal(refusal.status, refusal.text)
+    except LimpetError as error:
+        return _refusal(STATUS.get(type(error), 409), str(error))
+    except web.HTTPMethodNotAllowed as error:
+        allowed = {"Allow": ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))}
+        if request.method == "OPTIONS":
+            return web.Response(headers=allowed)
+        response = _refusal(405, TEXTS[405])
+        response.headers.update(allowed)
+        return response
+    except web.HTTPException as error:
+        return _refusal(error.status, TEXTS.get(error.status, error.reason))
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _refusal(500, TEXTS[500])
+
+
+def _refusal(status: int, text: str) -> web.Response:
+    return answer({"error": text}, status)
+
+
+@web.middleware
+async def _spell(request: web.Request, handler: _Next) -> web.StreamResponse:
+    """`//api/...` is taken for `/api/...`: Home Assistant's library sends it, and OctoPrint takes it."""
+    if "//" not in request.path:
+        return await handler(request)
+    path = re.sub("//+", "/", request.path)
+    tidy = request.clone(rel_url=request.rel_url.with_path(path).with_query(request.rel_url.query))
+    match = await request.app.router.resolve(tidy)
+    match.add_app(request.app)
+    tidy._match_info = match
+    if KEY in request:
+        tidy[KEY] = request[KEY]
+    return await match.handler(tidy)
+
+
+def _ask_for_key(keys: KeyStore) -> Middleware:
+    @web.middleware
+    async def ask(request: web.Request, handler: _Next) -> web.StreamResponse:
+        """Without a valid key nothing is learnt, not even which paths there are."""
+        if request.path != "/":
+            key = auth.key_of(request, keys)
+            if key is None:
+                raise Refused(403, TEXTS[403])
+            request[KEY] = key
+        return await handler(request)
+
+    return ask

@@ -1,0 +1,90 @@
+"""What a handler is given, and how routes are written down."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from limpet.fleet import Fleet
+from limpet.keys import Key
+from limpet.printer.printer import Printer
+
+if TYPE_CHECKING:
+    from limpet.web.dialect import Before2
+
+BODY_TIME = 10.0
+"""Seconds for a JSON body to arrive."""
+NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
+BROKEN = "The browser (or proxy) sent a request that this server could not understand."
+
+
+class Refused(Exception):
+    """A request that HTTP itself has a status for; `text` is the `error` of the answer."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: to which printer, by whom, in which dialect."""
+
+    request: web.Request
+    fleet: Fleet
+    printer: Printer
+    key: Key
+    dialect: Before2
+
+    async def json(self) -> Any:
+        """The body, as OctoPrint takes it: any JSON in UTF-8, -16 or -32, with or without a byte order mark."""
+        content_type = self.request.content_type
+        if content_type != "application/json" and not (
+            content_type.startswith("application/") and content_type.endswith("+json")
+        ):
+            raise Refused(415, NOT_JSON)
+        try:
+            async with asyncio.timeout(BODY_TIME):
+                body = await self.request.read()
+        except TimeoutError:
+            raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} s") from None
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise Refused(400, BROKEN) from None
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A handler at a method and path, and what the API description says of it.
+
+    `responses` maps each status to the types that its body may have (none: no body); `body` is a JSON schema.
+    """
+
+    method: str
+    path: str
+    permission: str
+    handler: Handler
+    summary: str
+    responses: dict[int, tuple[Any, ...]]
+    body: dict[str, Any] | None = None
+
+
+def answer(content: object, status: int = 200) -> web.Response:
+    """A JSON answer. OctoPrint's has no charset either."""
+    return web.Response(body=msgspec.json.encode(content), status=status, headers={"Content-Type": "application/json"})
+
+
+def done() -> web.Response:
+    """204, empty; with the content type that OctoPrint's has."""
+    return web.Response(status=204, headers={"Content-Type": "text/plain"})

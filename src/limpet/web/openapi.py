@@ -1,0 +1,91 @@
+"""The OpenAPI 3.1 description, made from the routes and their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from limpet import __version__
+from limpet.web.call import Route
+from limpet.web.dialect import VERSION_HEADER
+
+_REFUSALS = {
+    400: "The request is not understood",
+    403: "No valid key, or one without the permission",
+    408: "The body did not arrive in time",
+    409: "Not in the present state",
+    413: "The body is too large",
+    415: "The body is not JSON",
+}
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True):
+    """Every refusal says why."""
+
+    error: str
+
+
+def description(routes: Iterable[Route]) -> dict[str, Any]:
+    """The document, as plain data."""
+    routes = list(routes)
+    types = [Error, *(kind for route in routes for kinds in route.responses.values() for kind in kinds)]
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(map(str, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Limpet",
+            "version": __version__,
+            "description": "A 3D-print host that speaks OctoPrint's API.",
+        },
+        "security": [{"key": []}, {"bearer": []}, {"query": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "query": {"type": "apiKey", "in": "query", "name": "apikey"},
+            },
+        },
+    }
+
+
+def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
+    refusals = _REFUSALS if route.body else {403: _REFUSALS[403]}
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "description": f"Needs the permission {route.permission}.",
+        "parameters": [
+            {
+                "name": VERSION_HEADER,
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "2.0.0 and above choose the shapes since 2.0",
+            }
+        ],
+        "responses": {
+            **{str(status): _response("Done", kinds, schema_of) for status, kinds in route.responses.items()},
+            **{str(status): _response(text, (Error,), schema_of) for status, text in refusals.items()},
+        },
+    }
+    if route.body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": route.body}},
+        }
+    return operation
+
+
+def _response(text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": text}
+    schemas = [schema_of[str(kind)] for kind in kinds]
+    if schemas:
+        schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+        response["content"] = {"application/json": {"schema": schema}}
+    return response

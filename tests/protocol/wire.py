@@ -1,0 +1,90 @@
+"""A session and a virtual printer joined in memory, with a wire between them that may be bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from limpet.protocol.events import Event
+from limpet.protocol.session import Session
+from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
+
+Spoil = Callable[[bytes], bytes]
+"""What becomes of one line (with its newline) on the way."""
+
+
+def unharmed(line: bytes) -> bytes:
+    return line
+
+
+@dataclass
+class Wire:
+    """Moves time and bytes; `to_printer` and `to_host` may spoil each line, `chunk` bytes arrive at once."""
+
+    options: VirtualPrinterOptions = field(default_factory=lambda: VirtualPrinterOptions(boot_time=0.0))
+    to_printer: Spoil = unharmed
+    to_host: Spoil = unharmed
+    chunk: int = 1 << 16
+    now: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.printer = VirtualPrinter(self.options)
+        self.printer.reset(self.now)
+        self.session = Session(self.now)
+        self.events: list[Event] = []
+        self._lines = {self._to_printer: bytearray(), self._to_host: bytearray()}
+
+    def run(self, commands: Iterator[str] | None = None, *, until: Callable[[], bool], limit: float = 3600.0) -> None:
+        """Go on until `until()` holds; fails after `limit` seconds of the wire's own time."""
+        ends = self.now + limit
+        while not until():
+            assert self.now < ends, f"still waiting after {limit} s"
+            self._turn(commands)
+
+    def run_for(self, seconds: float, commands: Iterator[str] | None = None) -> None:
+        ends = self.now + seconds
+        while min(self._next_deadline(), ends) < ends or self._turn(commands, ends):
+            self._turn(commands, ends)
+        self.now = ends
+
+    def seen(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _next_deadline(self) -> float:
+        times = [time for time in (self.session.deadline, self.printer.deadline) if time is not None]
+        return min(times, default=float("inf"))
+
+    def _turn(self, commands: Iterator[str] | None, ends: float = float("inf")) -> bool:
+        """Everything that happens now, else time passes; False when nothing is left to happen."""
+        while event := self.session.next_event():
+            self.events.append(event)
+        if commands is not None and self.session.ready and (command := next(commands, None)) is not None:
+            self.session.send(command, self.now)
+        moved = self._carry(self.session.data_to_send(), self.to_printer, self._to_printer)
+        moved |= self._carry(self.printer.data_to_send(), self.to_host, self._to_host)
+        if moved:
+            return True
+        deadline = self._next_deadline()
+        if deadline > ends or deadline == float("inf"):
+            self.now = min(ends, self.now + 1.0)
+            return False
+        self.now = max(self.now, deadline)
+        self.session.handle_timer(self.now)
+        self.printer.handle_timer(self.now)
+        return True
+
+    def _carry(self, data: bytes, spoil: Spoil, deliver: Callable[[bytes], None]) -> bool:
+        rest = self._lines[deliver]
+        rest += data
+        *lines, rest[:] = rest.split(b"\n")
+        for line in lines:
+            arrived = spoil(bytes(line) + b"\n")
+            for start in range(0, len(arrived), self.chunk):
+                deliver(arrived[start : start + self.chunk])
+        return bool(data)
+
+    def _to_printer(self, data: bytes) -> None:
+        self.printer.receive_data(data, self.now)
+
+    def _to_host(self, data: bytes) -> None:
+        self.session.receive_data(data, self.now)
