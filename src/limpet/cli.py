@@ -95,7 +95,7 @@ def _ports(options: argparse.Namespace) -> int:
 
     added = parse_added(os.environ.get("LIMPET_PORTS", ""))
     settings = SettingsFile(_data_path(options) / "limpet.toml", added_ports=added).load().ports
-    ports = PortList(added=settings.added, ignored=settings.ignored, virtual=settings.virtual).look()
+    ports = PortList(added=settings.added, ignored=settings.ignored, virtual=settings.virtual, consoles=True).look()
     print(json.dumps(as_json(ports), indent=2) if options.json else table(ports))
     return 0 if ports else 1
 

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import web
@@ -14,11 +15,12 @@ from aiohttp import web
 from limpet.errors import LimpetError
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
-from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.settings import Settings, SettingsFile
-from limpet.transports.memory import MemoryTransport, open_memory
-from limpet.transports.urls import OPENERS, VIRTUAL, Openers
+from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
 from limpet.web.app import build_app
+
+if TYPE_CHECKING:
+    from limpet.protocol.virtual_printer import VirtualPrinterOptions
 
 log = logging.getLogger(__name__)
 
@@ -51,21 +53,31 @@ async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce
 
 def openers(file: SettingsFile, settings: Settings) -> Openers:
     """What can be opened: serial devices, and the virtual printer as the settings want it."""
-    try:
-        # It boots in no time, so that whoever develops against it does not wait.
-        options = msgspec.convert({"boot_time": 0.0, **settings.virtual}, VirtualPrinterOptions)
-    except msgspec.ValidationError as error:
-        raise file.error_at(("virtual",), str(error)) from None
-    unknown = [name for name in settings.virtual if name not in VirtualPrinterOptions.__dataclass_fields__]
-    if unknown:
-        raise file.error_at(("virtual", unknown[0]), "the virtual printer has no such option")
-    return {**OPENERS, VIRTUAL: partial(_open_virtual, options)}
+    if settings.virtual:
+        _virtual_options(file, settings)  # A fault in the file is told at startup.
+    return {**OPENERS, VIRTUAL: partial(_open_virtual, file, settings)}
 
 
 async def _open_virtual(
-    options: VirtualPrinterOptions, _: str, baudrate: int, receiver: asyncio.Protocol
-) -> MemoryTransport:
-    return await open_memory(options, receiver, baudrate)
+    file: SettingsFile, settings: Settings, _: str, baudrate: int, receiver: asyncio.Protocol
+) -> Transport:
+    from limpet.transports.memory import open_memory
+
+    return await open_memory(_virtual_options(file, settings), receiver, baudrate)
+
+
+def _virtual_options(file: SettingsFile, settings: Settings) -> VirtualPrinterOptions:
+    # Imported when it is used: whoever has a real printer need not wait for it at every start.
+    from limpet.protocol.virtual_printer import VirtualPrinterOptions
+
+    for name in settings.virtual:
+        if name not in VirtualPrinterOptions.__dataclass_fields__:
+            raise file.error_at(("virtual", name), "the virtual printer has no such option")
+    try:
+        # It boots in no time, so that whoever develops against it does not wait.
+        return msgspec.convert({"boot_time": 0.0, **settings.virtual}, VirtualPrinterOptions)
+    except msgspec.ValidationError as error:
+        raise file.error_at(("virtual",), str(error)) from None
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> None:

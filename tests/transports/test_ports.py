@@ -154,10 +154,11 @@ def test_a_uart_of_the_board_names_its_driver(machine: Machine, type_: str) -> N
     assert [(port.kind, port.driver) for port in machine.ports()] == [("uart", "uart-pl011"), ("uart", "serial")]
 
 
-def test_the_uart_that_the_kernel_logs_to_is_marked_and_comes_last(machine: Machine) -> None:
+def test_the_uart_that_the_kernel_logs_to_is_no_port_for_a_printer(machine: Machine) -> None:
     machine.add_uart_of_linux_6_10("ttyS0", type="4", console="Y")
     machine.add_uart("ttyS1", "pnp", "serial", type="4", console="N")
-    assert [port.kind for port in machine.ports()] == ["uart", "console"]
+    assert [port.kind for port in machine.ports()] == ["uart"]
+    assert [port.kind for port in machine.ports(consoles=True)] == ["uart", "console"]
 
 
 def test_a_port_that_goes_while_we_look_is_left_out(machine: Machine) -> None:

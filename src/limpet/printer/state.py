@@ -31,8 +31,7 @@ CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
 """States in which no port is open."""
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged(Event):
+class StateChanged(Event, frozen=True):
     """The connection went on to `state`; `port` and `baudrate` are what is open or being tried."""
 
     state: State
@@ -41,8 +40,7 @@ class StateChanged(Event):
     profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFailed(Event):
+class ConnectionFailed(Event, frozen=True):
     """An attempt or a connection has ended for a reason.
 
     `at` is in seconds since the epoch, `traffic` the last lines on the wire ("> sent", "< received"),
@@ -55,8 +53,7 @@ class ConnectionFailed(Event):
     waiting: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CandidateTried(Event):
+class CandidateTried(Event, frozen=True):
     """Detection: what is being done on one port, or what came of it, in words."""
 
     port: str

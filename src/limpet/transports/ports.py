@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from glob import glob, has_magic
 from pathlib import Path
-
-from serialx import SerialPortInfo, udev_serial_by_id_stem
+from typing import TYPE_CHECKING
 
 from limpet.transports.holders import holder_of
 from limpet.transports.urls import VIRTUAL
+
+if TYPE_CHECKING:
+    from serialx import SerialPortInfo
 
 CACHED_SECONDS = 0.25
 
@@ -47,7 +49,7 @@ class PortList:
     """The ports of this machine, and those that were added by name, glob or URL.
 
     `ignored` are globs on path, stable name or device. Links in `added` keep their name; what does not exist
-    is left out until it does.
+    is left out until it does. `consoles` shows the UARTs that the kernel logs to as well, which nobody may write to.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class PortList:
         added: Sequence[str] = (),
         ignored: Sequence[str] = (),
         virtual: bool = True,
+        consoles: bool = False,
         sys_root: Path = Path("/sys"),
         dev_root: Path = Path("/dev"),
     ) -> None:
         self._added = tuple(added)
         self._ignored = tuple(ignored)
         self._virtual = virtual
+        self._consoles = consoles
         self._class = sys_root / "class/tty"
         self._dev = dev_root
         self._seen: tuple[Port, ...] = ()
@@ -92,7 +96,7 @@ class PortList:
             # In a container, sysfs tells of devices that are not in its /dev.
             if _TTY.match(name) and (self._dev / name).exists():
                 port = self._port(name)
-                if port is not None:
+                if port is not None and (port.kind != "console" or self._consoles):
                     yield replace(
                         port,
                         stable_name=by_id.get(port.device, port.stable_name),
@@ -127,6 +131,8 @@ class PortList:
         )
 
     def _usb_port(self, path: str, owner: Path, interface: Path) -> Port | None:
+        from serialx import SerialPortInfo, udev_serial_by_id_stem  # Slow to import (urls.py).
+
         usb = interface.parent
         try:
             vendor_id = int(_read(usb / "idVendor") or "", 16)

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from limpet.errors import Fault, PortError
-from limpet.transports.serial_port import open_serial
 
 
 class Transport(Protocol):
@@ -47,7 +46,15 @@ Openers = Mapping[str, Opener]
 SERIAL = "serial"
 VIRTUAL = "VIRTUAL"
 
-OPENERS: Openers = {SERIAL: open_serial}
+
+async def _open_serial(path: str, baudrate: int, receiver: asyncio.Protocol) -> Transport:
+    # serialx takes 40 ms and 3 MB to import: not at startup, and not for a server that only has VIRTUAL.
+    from limpet.transports.serial_port import open_serial
+
+    return await open_serial(path, baudrate, receiver)
+
+
+OPENERS: Openers = {SERIAL: _open_serial}
 """What can be opened without further ado; `OPENERS | {VIRTUAL: ...}` adds a virtual printer."""
 
 
