@@ -182,6 +182,12 @@ def _tcp_port(text: str) -> int:
     return int(text)
 
 
+def _host(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; 0.0.0.0 stands for every address of this machine")
+    return text
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = _Parser(prog="limpet", description="Finds a 3D printer, holds on to it, and speaks OctoPrint's API.")
     parser.add_argument("--version", action="version", version=f"limpet {__version__}")
@@ -191,7 +197,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", parents=[common], help="run the server")
-    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    serve.add_argument("--host", type=_host, help="address to listen on (default: 127.0.0.1, this machine alone)")
     serve.add_argument("--port", type=_tcp_port, help="TCP port to listen on (default: 5000)")
     serve.set_defaults(command=_serve)
 

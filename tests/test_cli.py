@@ -1,0 +1,285 @@
+"""The program as a person runs it: a real process, its exit code, what it prints and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 15.0
+KEY = re.compile(r"^ {4}([0-9a-f]{64})$", re.MULTILINE)
+
+
+def environment(**extra: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LIMPET_")}
+    return kept | {"PYTHONUNBUFFERED": "1"} | extra
+
+
+def limpet(*arguments: str, data: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "limpet", *arguments],
+        env=environment(LIMPET_DATA=str(data), **extra),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Program:
+    """`limpet ...` in the background; `output` is what it has printed so far."""
+
+    def __init__(self, *arguments: str, **extra: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "limpet", *arguments],
+            env=environment(**extra),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.output = ""
+
+    def wait_for(self, text: str) -> str:
+        assert self.process.stdout is not None
+        ends = time.monotonic() + PATIENCE
+        while text not in self.output:
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, ends - time.monotonic()))
+            printed = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            assert printed, f"{text!r} did not appear in: {self.output}\n{self._rest()}"
+            self.output += printed.decode()
+        return self.output
+
+    def _rest(self) -> str:
+        self.process.kill()
+        return self.process.communicate()[1].decode()
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+        self.process.send_signal(how)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, self.output + out.decode(), err.decode()
+
+
+@contextmanager
+def serving(data: Path, *arguments: str, **extra: str) -> Iterator[tuple[Program, str]]:
+    port = free_port()
+    program = Program("serve", "--data", str(data), "--port", str(port), *arguments, **extra)
+    try:
+        program.wait_for("Ctrl-C ends it.\n")
+        yield program, f"http://127.0.0.1:{port}"
+    finally:
+        if program.process.poll() is None:
+            program.process.kill()
+            program.process.communicate()
+
+
+def status(address: str, key: str) -> int:
+    request = urllib.request.Request(f"{address}/api/connection", headers={"X-Api-Key": key})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+# -- serve --
+
+
+def test_the_first_start_prints_the_admin_key_and_the_second_does_not(data: Path) -> None:
+    with serving(data) as (program, address):
+        key = KEY.search(program.wait_for("More keys"))
+        assert key
+        assert f'curl -H "X-Api-Key: {key[1]}" {address}/api/connection' in program.output
+        assert status(address, key[1]) == 200
+        assert program.end()[0] == 0
+    with serving(data) as (program, address):
+        assert status(address, key[1]) == 200
+        assert not KEY.search(program.end()[1])
+    kept = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+    assert key[1].encode() not in kept
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_within_two_seconds_even_with_a_printer_and_a_client(
+    data: Path, how: signal.Signals
+) -> None:
+    with serving(data, LIMPET_API_KEY="k") as (program, address):
+        request = urllib.request.Request(
+            f"{address}/api/connection",
+            data=b'{"command": "connect", "port": "VIRTUAL", "baudrate": 115200}',
+            headers={"X-Api-Key": "k", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            assert answer.status == 204
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as idle:
+            idle.sendall(b"GET /api/connection HTTP/1.1\r\nHost: x\r\nX-Api-Key: k\r\n\r\n")
+            assert idle.recv(100)
+            started = time.monotonic()
+            code, _, err = program.end(how)
+        assert time.monotonic() - started < 2.0
+        assert code == 0
+        assert "Traceback" not in err
+        assert "never" not in err
+
+
+def test_the_key_of_the_environment_is_kept_nowhere_and_logged_nowhere(data: Path) -> None:
+    with serving(data, "--verbose", LIMPET_API_KEY="a-secret-from-outside") as (program, address):
+        assert status(address, "a-secret-from-outside") == 200
+        assert status(address, "another") == 403
+        _, out, err = program.end()
+    kept = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+    assert "a-secret-from-outside" not in out + err + kept.decode()
+
+
+def test_a_key_that_nobody_could_read_is_not_kept(data: Path) -> None:
+    port = free_port()
+    reader, writer = os.pipe()
+    program = subprocess.Popen(
+        [sys.executable, "-m", "limpet", "serve", "--data", str(data), "--port", str(port)],
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    os.close(reader)
+    program.communicate(timeout=PATIENCE)
+    assert program.returncode != 0
+    with serving(data) as (second, _):
+        assert KEY.search(second.wait_for("More keys"))
+
+
+def test_a_taken_tcp_port_is_told_in_one_line(data: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = limpet("serve", "--port", str(port), data=data)
+    assert done.returncode == 2
+    assert f"cannot listen on 127.0.0.1, port {port}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (data / "keys.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("[server]\nport = 'x'\n", "line 2: server.port"),
+        ("[server]\nprot = 1\n", "line 2: server.prot"),
+        ("[virtual]\nboot_tmie = 1\n", "line 2: virtual.boot_tmie"),
+        ("[virtual]\nplanner = 'big'\n", "line 1: virtual"),
+        ("[printers.a\n", "line 1"),
+    ],
+)
+def test_a_bad_settings_file_is_one_line_exit_code_2_and_nothing_changed(data: Path, content: str, place: str) -> None:
+    data.mkdir()
+    (data / "limpet.toml").write_text(content)
+    done = limpet("serve", "--port", str(free_port()), data=data)
+    assert done.returncode == 2
+    assert place in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path.name for path in data.iterdir()] == ["limpet.toml"]
+    assert (data / "limpet.toml").read_text() == content
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--port", "0"],
+        ["serve", "--port", "http"],
+        ["serve", "--host", ""],
+        ["serve", "--frobnicate"],
+        ["frobnicate"],
+        [],
+        ["virtual"],
+        ["virtual", "--link", "/tmp/x", "--planner", "many"],
+        ["virtual", "--link", "/tmp/x", "--firmware", "windows"],
+        ["keys", "add"],
+        ["keys", "revoke", "nobody"],
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(data: Path, arguments: list[str]) -> None:
+    done = limpet(*arguments, data=data)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("limpet")
+    assert not data.exists() or not list(data.iterdir())
+
+
+# -- ports, keys, virtual --
+
+
+def test_ports_are_listed_for_people_and_for_programs(data: Path, tmp_path: Path) -> None:
+    assert "VIRTUAL" in limpet("ports", data=data).stdout
+    controller, device = os.openpty()
+    link = tmp_path / "printer"
+    link.symlink_to(os.ttyname(device))
+    listed = json.loads(limpet("ports", "--json", data=data, LIMPET_PORTS=str(link)).stdout)
+    os.close(controller)
+    os.close(device)
+    assert listed[-1]["path"] == "VIRTUAL"
+    assert str(link) in [port["path"] for port in listed]
+    assert not data.exists()
+
+
+def test_a_key_is_shown_once_listed_without_it_and_revoked_under_a_running_server(data: Path) -> None:
+    added = limpet("keys", "add", "a phone", "--permissions", "status,connection", data=data)
+    assert added.returncode == 0
+    key = added.stdout.splitlines()[0]
+    listed = limpet("keys", "list", data=data).stdout
+    assert "a phone" in listed
+    assert "STATUS,CONNECTION" in listed
+    assert key not in listed
+    with serving(data) as (_, address):
+        assert status(address, key) == 200
+        assert limpet("keys", "revoke", "a phone", data=data).returncode == 0
+        assert status(address, key) == 403
+
+
+def test_the_virtual_printer_answers_behind_its_link_and_cleans_up(tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    program = Program("virtual", "--link", str(link), "--boot-time", "0", "--no-banner")
+    try:
+        program.wait_for("ready at")
+        with link.open("r+b", buffering=0) as port:
+            ends = time.monotonic() + PATIENCE
+            heard = b""
+            while b"FIRMWARE_NAME" not in heard and time.monotonic() < ends:
+                port.write(b"M115\n")
+                if select.select([port], [], [], 0.2)[0]:
+                    heard += port.read(1000)
+            assert b"FIRMWARE_NAME:Marlin" in heard
+        code, _, err = program.end()
+    finally:
+        program.process.kill()
+    assert code == 0
+    assert "Traceback" not in err
+    assert not link.is_symlink()
+
+
+def test_help_and_version_are_there(data: Path) -> None:
+    assert "virtual printer behind a pseudo-terminal" in limpet("--help", data=data).stdout
+    assert "--lose-ok-every" in limpet("virtual", "--help", data=data).stdout
+    assert re.match(r"limpet \d+\.\d+\.\d+\n", limpet("--version", data=data).stdout)
