@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet.protocol.virtual_debug import ACTIONS
+from limpet.protocol.virtual.debug import ACTIONS
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 
 ROOT = Path(__file__).parent.parent

@@ -2,7 +2,7 @@
 
 import pytest
 
-from limpet.protocol.virtual_debug import ACTIONS
+from limpet.protocol.virtual.debug import ACTIONS
 from tests.protocol.virtual_host import Host
 
 

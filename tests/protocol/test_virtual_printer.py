@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limpet.protocol.commands import number_line
-from limpet.protocol.virtual_firmware import FIRMWARES
+from limpet.protocol.virtual.firmware import FIRMWARES
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
 from tests.protocol.virtual_host import Host
 

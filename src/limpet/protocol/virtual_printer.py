@@ -3,7 +3,7 @@
 Bytes come in by `receive_data`, go out by `data_to_send`; `now` is any clock in seconds that does not go back.
 
     bytes -> Uart (bounded, overflows silently) -> LineChecker (number, checksum) -> _queue (bounded) -> _start
-    -> steps of a handler (virtual_commands) until it is done -> ok
+    -> steps of a handler (virtual/commands.py) until it is done -> ok
 
 A line that is refused throws away all that waits in the Uart. Bytes that come before the printer has booted, or after
 it has halted, are not heard. Source: Marlin's queue.cpp as described in its G-code documentation; recordings.
@@ -16,17 +16,17 @@ from collections import deque
 from dataclasses import dataclass
 from math import inf
 
-from limpet.protocol import virtual_debug
 from limpet.protocol.commands import code_of
-from limpet.protocol.virtual_card import SdCard
-from limpet.protocol.virtual_card_commands import HANDLERS as CARD_HANDLERS
-from limpet.protocol.virtual_commands import HANDLERS as MACHINE_HANDLERS
-from limpet.protocol.virtual_commands import SILENT, Steps
-from limpet.protocol.virtual_faults import Faults
-from limpet.protocol.virtual_lines import LineChecker, Refused
-from limpet.protocol.virtual_machine import Machine
-from limpet.protocol.virtual_options import VirtualPrinterOptions
-from limpet.protocol.virtual_uart import MAX_LINE, Uart
+from limpet.protocol.virtual import debug
+from limpet.protocol.virtual.card import SdCard
+from limpet.protocol.virtual.card_commands import HANDLERS as CARD_HANDLERS
+from limpet.protocol.virtual.commands import HANDLERS as MACHINE_HANDLERS
+from limpet.protocol.virtual.commands import SILENT, Steps
+from limpet.protocol.virtual.faults import Faults
+from limpet.protocol.virtual.lines import LineChecker, Refused
+from limpet.protocol.virtual.machine import Machine
+from limpet.protocol.virtual.options import VirtualPrinterOptions
+from limpet.protocol.virtual.uart import MAX_LINE, Uart
 
 __all__ = ["VirtualPrinter", "VirtualPrinterOptions"]
 
@@ -189,9 +189,9 @@ class VirtualPrinter:
             self._refuse(checked)
             return
         self._repeat_resend = None
-        if checked.command.startswith(virtual_debug.PREFIX):
+        if checked.command.startswith(debug.PREFIX):
             machine = self.machine
-            virtual_debug.run(self, checked.command.removeprefix(virtual_debug.PREFIX))
+            debug.run(self, checked.command.removeprefix(debug.PREFIX))
             if self.machine is machine:  # after a reset nobody remembers the question
                 self._ok(checked.number)
             return

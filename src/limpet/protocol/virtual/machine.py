@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from math import exp, hypot, inf, log
 
-from limpet.protocol.virtual_card import SdCard
-from limpet.protocol.virtual_firmware import FIRMWARES, TEMPERATURE_STYLES
-from limpet.protocol.virtual_options import VirtualPrinterOptions
+from limpet.protocol.virtual.card import SdCard
+from limpet.protocol.virtual.firmware import FIRMWARES, TEMPERATURE_STYLES
+from limpet.protocol.virtual.options import VirtualPrinterOptions
 
 AXES = "XYZE"
 STEPS_PER_MM = {"x": 80, "y": 80, "z": 400}

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from limpet.protocol.commands import checksum
-from limpet.protocol.virtual_faults import Faults
-from limpet.protocol.virtual_firmware import Firmware
+from limpet.protocol.virtual.faults import Faults
+from limpet.protocol.virtual.firmware import Firmware
 
 _NUMBERED = re.compile(r"N\s*(-?\d{1,18})(?!\d)\s*")
 _M110 = re.compile(r"M110(?!\d)(?:.*N\s*(-?\d{1,18}))?")

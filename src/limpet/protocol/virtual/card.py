@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limpet.protocol.virtual_options import VirtualPrinterOptions
+from limpet.protocol.virtual.options import VirtualPrinterOptions
 
 CAPACITY = 4 * 1024 * 1024
 """Bytes on the card; what is written beyond is refused."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from limpet.protocol.commands import code_of
-from limpet.protocol.virtual_machine import Machine
+from limpet.protocol.virtual.machine import Machine
 
 Steps = Iterator[float]
 Handler = Callable[[Machine, str], Steps | None]

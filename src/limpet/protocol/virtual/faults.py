@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from limpet.protocol.virtual_options import VirtualPrinterOptions
+from limpet.protocol.virtual.options import VirtualPrinterOptions
 
 
 class Xorshift:

@@ -1,9 +1,9 @@
-"""The commands of the virtual printer that have to do with its SD card; see `virtual_commands`."""
+"""The commands of the virtual printer that have to do with its SD card; see `commands.py`."""
 
 from __future__ import annotations
 
-from limpet.protocol.virtual_commands import Handler, report_every, text_of, words_of
-from limpet.protocol.virtual_machine import Machine
+from limpet.protocol.virtual.commands import Handler, report_every, text_of, words_of
+from limpet.protocol.virtual.machine import Machine
 
 
 def list_files(machine: Machine, command: str) -> None:

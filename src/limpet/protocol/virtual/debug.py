@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from limpet.protocol.virtual_card_commands import abort, select, start
+from limpet.protocol.virtual.card_commands import abort, select, start
 
 if TYPE_CHECKING:
     from limpet.protocol.virtual_printer import VirtualPrinter

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from limpet.protocol.virtual_faults import Xorshift
-from limpet.protocol.virtual_options import VirtualPrinterOptions
+from limpet.protocol.virtual.faults import Xorshift
+from limpet.protocol.virtual.options import VirtualPrinterOptions
 
 MAX_LINE = 96
 """A line is cut to one byte less than this, as Marlin's MAX_CMD_SIZE does."""

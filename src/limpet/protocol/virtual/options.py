@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
-from limpet.protocol.virtual_firmware import FIRMWARES, TEMPERATURE_STYLES
+from limpet.protocol.virtual.firmware import FIRMWARES, TEMPERATURE_STYLES
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""The parts of the virtual printer (../virtual_printer.py)."""
