@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import gc
 import signal
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import web
 
-from limpet.errors import LimpetError
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
 from limpet.settings import Settings, SettingsFile
 from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
 from limpet.web.app import build_app
+from limpet.web.runner import listen, runner_of
 
 if TYPE_CHECKING:
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
-
-log = logging.getLogger(__name__)
-
-SHUTDOWN_TIME = 0.5
-"""Seconds that requests under way are given when the server ends."""
 
 
 async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce: Callable[[str], None]) -> None:
@@ -36,14 +30,16 @@ async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce
         loop.add_signal_handler(number, stop.set)
 
     fleet = Fleet(file, settings, openers(file, settings))
-    runner = web.AppRunner(
-        build_app(fleet, keys), access_log=None, shutdown_timeout=SHUTDOWN_TIME, handle_signals=False
-    )
+    host, port = settings.server.host, settings.server.port
+    runner = runner_of(build_app(fleet, keys))
     await runner.setup()
     try:
-        await _listen(runner, settings.server.host, settings.server.port)
-        announce(f"http://{_shown(settings.server.host)}:{settings.server.port}/")
+        await listen(runner, host, port)
+        announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         fleet.start()
+        # What is there now stays, and need not be looked at by each full collection: 10 ms in which nothing else runs.
+        gc.collect()
+        gc.freeze()
         await stop.wait()
     finally:
         async with asyncio.TaskGroup() as group:
@@ -78,16 +74,3 @@ def _virtual_options(file: SettingsFile, settings: Settings) -> VirtualPrinterOp
         return msgspec.convert({"boot_time": 0.0, **settings.virtual}, VirtualPrinterOptions)
     except msgspec.ValidationError as error:
         raise file.error_at(("virtual",), str(error)) from None
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise LimpetError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another with --port or --host"
-        ) from None
-
-
-def _shown(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

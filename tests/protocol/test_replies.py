@@ -150,11 +150,20 @@ def test_a_rejected_line_is_no_alarm(line: str, last_line: int | None) -> None:
         "// Klipper state: Shutdown",
         "// Printer is halted",
         "!! Shutdown due to M112 command",
+        "!! Lost communication with MCU 'mcu'",
+        "!!",
+        "Emergency Stop! Reset the controller to continue.",
     ],
 )
 def test_a_halt_is_told_from_a_complaint(line: str) -> None:
     (event,) = events_of(line)
     assert isinstance(event, FirmwareHalted)
+
+
+def test_smoothie_says_ok_to_an_emergency_stop() -> None:
+    acknowledged, halted = events_of("ok Emergency Stop Requested - reset or M999 required to exit HALT state")
+    assert acknowledged == Acknowledged()
+    assert isinstance(halted, FirmwareHalted)
 
 
 @pytest.mark.parametrize(

@@ -118,8 +118,8 @@ def test_fatal_errors_halt(what, text):
 
 def test_a_fatal_error_of_repetier_ends_with_m999():
     host = Host()
-    assert host.send("!!DEBUG:trigger_fatal_error_repetier")[0].startswith("fatal: ")
-    assert host.send("M105")[0].startswith("fatal: ")
+    assert host.send("!!DEBUG:trigger_fatal_error_repetier")[0].startswith("fatal:Heater")
+    assert host.send("M105")[0].startswith("fatal:Heater")
     assert host.send("M999", "M105")[-1].startswith("ok T:")
 
 
@@ -169,3 +169,22 @@ def test_somebody_at_the_printer_prints_from_the_card():
     assert any(line.startswith("SD printing byte") for line in heard)
     host.send("!!DEBUG:cancel_sd", "M27")
     assert "Not SD printing" in host.wait(1.0)
+
+
+def test_an_error_of_marlin_1_0_is_two_lines_and_ends_with_m999():
+    host = Host()
+    host.send("M104 S200")
+    answer = host.send("!!DEBUG:trigger_split_error")
+    assert answer[:2] == ["Error:0", ": Extruder switched off. MAXTEMP triggered !"]
+    assert host.send("G1 X1") == [answer[2], "ok"]
+    assert host.send("M105")[0].startswith("ok T:21.30 /0.00")
+    assert host.send("M999", "G1 X1") == ["ok", "ok"]
+
+
+def test_klipper_loses_its_microcontroller_and_finds_it_again():
+    host = Host(firmware="klipper")
+    assert host.send("!!DEBUG:toggle_klipper_connection") == ["// Klipper state: Disconnect", "ok"]
+    assert host.send("G1 X1") == ["!! Lost communication with MCU 'mcu'", "ok"]
+    assert host.send("M105") == ["ok B:21.3 /0.0 T0:21.3 /0.0"]
+    assert host.send("!!DEBUG:toggle_klipper_connection") == ["// Klipper state: Ready", "ok"]
+    assert host.send("G1 X1") == ["ok"]

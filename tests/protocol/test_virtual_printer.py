@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limpet.protocol.commands import number_line
-from limpet.protocol.virtual.firmware import FIRMWARES
+from limpet.protocol.virtual.firmware import PRINTERS
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
 from tests.protocol.virtual_host import Host
 
@@ -56,6 +56,15 @@ def test_every_option_has_a_simple_type_and_a_help_text():
         ("ok_format", "ok {what}"),
         ("m115_format", "{0}"),
         ("simulated_errors", ("x:checksum",)),
+        ("error_texts", ("checksum",)),
+        ("error_texts", ("nonsense:text",)),
+        ("error_texts", ("checksum:{what}",)),
+        ("capability", ("EEPROM",)),
+        ("capability", ("EEPROM:2",)),
+        ("pinned_extruders", ("1:200",)),
+        ("pinned_extruders", ("0:hot",)),
+        ("m114_format", "X:{A}"),
+        ("m105_format", "{name:d}"),
     ],
 )
 def test_a_wrong_option_is_named(option, value):
@@ -205,18 +214,18 @@ def test_at_the_wrong_rate_both_hear_noise(baudrate):
     assert host.send("M105")[-1] == f"ok {COLD}"
 
 
-@pytest.mark.parametrize("firmware", FIRMWARES)
+@pytest.mark.parametrize("firmware", PRINTERS)
 def test_every_firmware_boots_and_answers(firmware):
     host = Host(firmware=firmware, banner=True)
-    assert host.read() == list(FIRMWARES[firmware].banner)
+    assert host.read() == list(PRINTERS[firmware].banner)
     answer = host.send("M105")
     assert any(line.startswith("ok") for line in answer)
     assert any("21.3" in line for line in answer)
     answer = host.send("M115")
     assert sum(line.split(" ")[0] == "ok" for line in answer) == 1
-    assert any(FIRMWARES[firmware].name in line for line in answer)
+    assert any(PRINTERS[firmware].name in line for line in answer)
     assert sum(line.split(" ")[0] == "ok" for line in host.send("M114")) == 1
-    assert len(host.send("NOSUCH")) == 2
+    assert len(host.send("M12345")) == (1 if firmware == "smoothie" else 2)
 
 
 def test_repetier_says_ok_first_and_skips_what_it_had():
@@ -234,7 +243,9 @@ def test_klipper_takes_any_number_and_checksum():
 def test_teacup_checks_checksums_only():
     host = Host(firmware="teacup")
     assert host.send("N9 M105*46") == ["T:21.3/0.0 B:21.3/0.0", "ok"]
-    assert host.send("N10 M105*1")[1:] == ["rs N10 Expected checksum 0", "ok"]
+    assert host.send("N10 M105*1") == ["rs N10 Expected checksum 22", "ok"]
+    assert host.send("N10 M105") == ["T:21.3/0.0 B:21.3/0.0", "ok"]
+    assert host.send("M999") == ["E: Bad M-code 999", "ok"]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20), st.booleans())

@@ -32,7 +32,8 @@ FIRMWARES = (
     Firmware("Prusa", "prusa"),
     # It takes numbers and checksums and looks at neither; its line is a pseudo-terminal, which loses nothing.
     Firmware("Klipper", "klipper", checks_order=False, has_macros=True),
-    Firmware("RepRapFirmware", "reprapfirmware", has_macros=True),
+    # It drops a line with a wrong checksum without a word, and does not look at the number (Duet, StringParser.cpp).
+    Firmware("RepRapFirmware", "reprapfirmware", checks_order=False, has_macros=True),
     Firmware("Smoothie", "smoothie"),
     # Repetier repeats its request every 200 ms until it is obeyed.
     Firmware("Repetier", "repetier", resend_ok=0.15),

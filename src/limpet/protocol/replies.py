@@ -46,7 +46,8 @@ _ONLY_OK = (Acknowledged(),)
 _REJECTED = re.compile(r"checksum|line number|no line|expected line|format error|last line", re.IGNORECASE)
 _HALTED = re.compile(
     r"kill\(\) called|printer halted|printer is halted|printer stopped|system stopped|"
-    r"thermal runaway|heating failed|klipper state: shutdown|(?:min|max)temp\b|shutdown due to|mcu '.*' shutdown",
+    r"thermal runaway|heating failed|klipper state: shutdown|(?:min|max)temp\b|shutdown due to|"
+    r"lost communication with mcu|mcu '.*' shutdown",
     re.IGNORECASE,
 )
 
@@ -96,7 +97,9 @@ def _both(match: Match[str]) -> Iterator[Event]:
 def _error(match: Match[str]) -> Iterator[Event]:
     message = match.group(1).strip()
     last_line = _LAST_LINE.search(message)
-    if _HALTED.search(message):
+    if not message:
+        yield FirmwareHalted("it answers !! to everything")  # Smoothie, until M999.
+    elif _HALTED.search(message):
         yield FirmwareHalted(message)
     elif _REJECTED.search(message):
         yield LineRejected(message, int(last_line.group(1)) if last_line else None)
@@ -203,7 +206,7 @@ _ROWS = (
     _row(r"(?:t\d{0,2}|b|c):\s*-?(?:[\d.]|nan|inf)", _temperatures),
     _row(r"target(extr|bed)(\d{0,2}):\s*(-?[\d.]+|nan)$", _repetier_target),
     # Complaints.
-    _row(r"(fatal:.*)", _fatal),
+    _row(r"(fatal:.*|emergency stop.*)", _fatal),
     _row(r"(?:error:|!!)(.*)", _error),
     _row(r"//(.*)", _comment),
     # Facts about the printer.

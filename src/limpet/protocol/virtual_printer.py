@@ -3,7 +3,7 @@
 Bytes come in by `receive_data`, go out by `data_to_send`; `now` is any clock in seconds that does not go back.
 
     bytes -> Uart (bounded, overflows silently) -> LineChecker (number, checksum) -> _queue (bounded) -> _start
-    -> steps of a handler (virtual/commands.py) until it is done -> ok
+    -> steps of a handler (virtual/table.py, commands.py, card_commands.py) until it is done -> ok (virtual/voice.py)
 
 A line that is refused throws away all that waits in the Uart. Bytes that come before the printer has booted, or after
 it has halted, are not heard. Source: Marlin's queue.cpp as described in its G-code documentation; recordings.
@@ -19,22 +19,19 @@ from math import inf
 from limpet.protocol.commands import code_of
 from limpet.protocol.virtual import debug
 from limpet.protocol.virtual.card import SdCard
-from limpet.protocol.virtual.card_commands import HANDLERS as CARD_HANDLERS
-from limpet.protocol.virtual.commands import HANDLERS as MACHINE_HANDLERS
-from limpet.protocol.virtual.commands import SILENT, Steps
+from limpet.protocol.virtual.commands import Steps, word_of
 from limpet.protocol.virtual.faults import Faults
 from limpet.protocol.virtual.lines import LineChecker, Refused
 from limpet.protocol.virtual.machine import Machine
 from limpet.protocol.virtual.options import VirtualPrinterOptions
+from limpet.protocol.virtual.table import Table
 from limpet.protocol.virtual.uart import MAX_LINE, Uart
+from limpet.protocol.virtual.voice import Voice
 
 __all__ = ["VirtualPrinter", "VirtualPrinterOptions"]
 
-HANDLERS = MACHINE_HANDLERS | CARD_HANDLERS
-
 DEFAULT_OPTIONS = VirtualPrinterOptions()
 CARD_LINES_AT_ONCE = 100
-RESEND_PAUSE = 0.2
 
 _EMERGENCY = re.compile(r"(?:N\s*-?\d+\s*)?(?:M108|M112|M410|M876)(?!\d)")
 
@@ -63,7 +60,6 @@ class VirtualPrinter:
     faults: Faults
     _arriving: bytes
     _task: _Task | None
-    _repeat_resend: tuple[float, int, str] | None
     _boot_at: float | None
 
     def __init__(self, options: VirtualPrinterOptions = DEFAULT_OPTIONS) -> None:
@@ -103,7 +99,7 @@ class VirtualPrinter:
         self._now = self.machine.now = now
         if self._boot_at is not None:
             self.handle_timer(now)
-        if not self._listens():
+        if not (self._listens() and self.machine.firmware.listens):
             return
         data = self._uart.hear(data)
         if self.options.emergency_parser:
@@ -129,7 +125,7 @@ class VirtualPrinter:
             self._boot()
         if self._listens() and not self._is_asleep():
             self._work()
-            self._say_what_is_due()
+            self._voice.say_what_is_due(self._task is not None, self._is_idle())
 
     def data_to_send(self) -> bytes:
         """What has left the printer by the last `now`, each byte once."""
@@ -143,7 +139,10 @@ class VirtualPrinter:
             return
         if self._task is not None and text.startswith("ok "):
             self._task.answered = True
-        glued = self.options.glued_file_deleted and text.startswith("File deleted")
+        deleted = text.startswith("File deleted")
+        if self._task is not None and deleted and self.options.broken_m30:
+            self._task.answered = True
+        glued = deleted and self.options.glued_file_deleted
         self._uart.put(text + ("" if glued else self.machine.firmware.line_end), self._now)
 
     def go_away(self) -> None:
@@ -177,45 +176,40 @@ class VirtualPrinter:
 
     def _take_line(self, line: bytes) -> None:
         if not line.strip():
+            self._ignore()
             return
         heard = self.faults.line_in(line)
         if heard is None:
             return
         text = heard.decode("latin-1").partition(";")[0].strip()
         if not text:
+            self._ignore()
             return
+        if self.options.echo_lines:
+            self.say(f"Got:{text}")
         checked = self._checker.check(text, writing=self.card.writing is not None)
         if isinstance(checked, Refused):
             self._refuse(checked)
             return
-        self._repeat_resend = None
+        self._voice.line_taken()
         if checked.command.startswith(debug.PREFIX):
             machine = self.machine
             debug.run(self, checked.command.removeprefix(debug.PREFIX))
             if self.machine is machine:  # after a reset nobody remembers the question
                 self._ok(checked.number)
             return
-        if not self.options.emergency_parser and checked.command.startswith("M"):
-            self._emergency(code_of(checked.command))
-        self._queue.append(_Task(checked.command, checked.number))
+        early = checked.command.startswith("M") and not self.options.emergency_parser
+        if not (early and self._emergency(code_of(checked.command))):
+            self._queue.append(_Task(checked.command, checked.number))
+
+    def _ignore(self) -> None:
+        if self.machine.firmware.ok_for_empty_lines:
+            self._ok(None)
 
     def _refuse(self, refused: Refused) -> None:
-        firmware, last = self.machine.firmware, self._checker.last
-        if refused.kind == "old":
-            self.say(f"skip {refused.number}")
-            self.say("ok")
-            return
-        self._uart.flush()
-        if refused.kind == "timeout":
-            return
-        self.say(firmware.errors[refused.kind].format(last=last, expected=last + 1, number=refused.number))
-        resend = firmware.resend.format(number=last + 1)
-        self.say(resend)
-        if not self.options.broken_resend:
-            for _ in range(2 if self.options.ok_after_resend else 1):
-                self._say_ok("ok")
-        if self.options.repeated_resends:
-            self._repeat_resend = (self._now + RESEND_PAUSE, self.options.repeated_resends, resend)
+        if refused.kind != "old":
+            self._uart.flush()
+        self._voice.refuse(refused, self._checker.last)
 
     def _look_for_emergencies(self, data: bytes) -> None:
         *lines, rest = (self._arriving + data).split(b"\n")
@@ -225,17 +219,24 @@ class VirtualPrinter:
             if match:
                 self._emergency(match[0][-4:])
 
-    def _emergency(self, code: str) -> None:
-        """What acts as soon as it is read, ahead of the queue."""
-        if code == "M112":
+    def _emergency(self, code: str) -> bool:
+        """What acts as soon as it is read, ahead of the queue; True when that was all."""
+        if not self._table.knows(code):
+            return False
+        if code == "M112" and self.options.m112:
             self.accepted.append(code)
+            if self.machine.firmware.halt_restarts:
+                self.reset(self._now)
+                return True
             self.machine.halt()
-        elif code in ("M108", "M876"):
+            return self.machine.stopped is not None and not self.machine.stopped.with_ok
+        if code in ("M108", "M876"):
             self.machine.user_continues()
             self._wake = self._now
         elif code == "M410":
             self.machine.planner.stop()
             self._wake = self._now
+        return False
 
     # From commands to answers
 
@@ -253,7 +254,7 @@ class VirtualPrinter:
             task = self._task = self._next_task()
             if task is None:
                 return False
-            self._busy_at = self._now + self.machine.busy_interval
+            self._voice.work()
             self._wake = self._now
             self._start(task)
         if task.steps is not None and self._listens():
@@ -281,7 +282,7 @@ class VirtualPrinter:
 
     def _start(self, task: _Task) -> None:
         command, machine = task.command, self.machine
-        code = code_of(command) if command[:1].isupper() else ""
+        code = word_of(command)
         to_card = self.card.writing is not None and not task.from_card
         if not task.from_card and (not to_card or code == "M29"):
             self.accepted.append(command)
@@ -290,16 +291,25 @@ class VirtualPrinter:
             task.answered = True
         if to_card:
             self._write_to_card(task, code)
-        elif machine.stopped and code != "M999":
-            self.say(machine.stopped)
+        elif machine.stopped is not None and code not in machine.stopped.until | machine.stopped.still:
+            self.say(machine.stopped.text)
+            task.answered = task.answered or not machine.stopped.with_ok
         elif machine.locked and code != "M511":
             self.say("echo:Printer locked! (Unlock with M511 or LCD)")
+        elif not self._table.knows(code):
+            self._complain(task, code)
         elif code == "M105":
             self._report_temperatures(task)
-        elif code in HANDLERS:
-            task.steps = HANDLERS[code](machine, command)
-        elif code not in SILENT and command:
-            self.say(machine.firmware.unknown.format(command=command))
+        elif handler := self._table.handler(code):
+            task.steps = handler(machine, command)
+
+    def _complain(self, task: _Task, code: str) -> None:
+        firmware = self.machine.firmware
+        if not task.command:
+            return
+        if firmware.unknown:
+            self.say(firmware.unknown.format(command=task.command, code=code.lstrip("GMT")))
+        task.answered = task.answered or firmware.unknown_instead_of_ok
 
     def _write_to_card(self, task: _Task, code: str) -> None:
         if code == "M29":
@@ -314,7 +324,7 @@ class VirtualPrinter:
         if task.answered or not self.machine.firmware.ok_with_temperatures:
             self.say(report)
             return
-        self._say_ok(f"ok {report}")
+        self._voice.say_ok(f"ok {report}")
         task.answered = True
 
     def _finish(self, task: _Task) -> None:
@@ -328,7 +338,7 @@ class VirtualPrinter:
         if not task.answered:
             self._ok(task.number)
         self._task = None
-        self._wait_at = self._now + self.options.wait_interval
+        self._voice.rest()
         if not task.from_card:
             self._wear_out()
 
@@ -341,46 +351,8 @@ class VirtualPrinter:
         if self._executed == self.options.gone_after:
             self.go_away()
 
-    # Saying
-
     def _ok(self, number: int | None) -> None:
-        planner, buffer = self.machine.planner.free(self._now), self._free_commands()
-        if self.options.advanced_ok:
-            line = "" if number is None else f" N{number}"
-            text = f"ok{line} P{planner} B{buffer}"
-        else:
-            template = self.options.ok_format or self.machine.firmware.ok
-            text = template.format(line=self._checker.last, planner=planner, buffer=buffer)
-        self._say_ok(text)
-
-    def _say_ok(self, text: str) -> None:
-        for each in self.faults.oks(text):
-            self.say(each)
-
-    def _say_what_is_due(self) -> None:
-        now, machine = self._now, self.machine
-        if self._task is not None and now >= self._busy_at and machine.busy_interval > 0:
-            self._busy_at = now + machine.busy_interval
-            text = machine.firmware.busy_for_user if machine.waits_for_user else machine.firmware.busy
-            if text:
-                self.say(text)
-        for name, (interval, moment) in list(machine.reports.items()):
-            if now >= moment:
-                machine.reports[name] = (interval, now + interval)
-                self.say(self._report(name))
-        if self.options.wait and self._is_idle() and now >= self._wait_at:
-            self._wait_at = now + self.options.wait_interval
-            self.say("wait")
-        if self._repeat_resend is not None and now >= self._repeat_resend[0]:
-            _, times, resend = self._repeat_resend
-            self._repeat_resend = (now + RESEND_PAUSE, times - 1, resend) if times > 1 else None
-            self.say(resend)
-            self._say_ok("ok")
-
-    def _report(self, name: str) -> str:
-        if name == "temperature":
-            return self.machine.firmware.report_prefix + self.machine.temperature_report()
-        return self.machine.position_report() if name == "position" else self.machine.sd_report()
+        self._voice.ok(number, self._checker.last, self._checker.seen)
 
     # Power and state
 
@@ -390,44 +362,37 @@ class VirtualPrinter:
         self.card.power_on()
         self.machine = Machine(options, self.say, self.card, now)
         self.faults = Faults(options)
+        self._voice = Voice(self.machine, self.faults, self._free_commands)
         self._uart.power_on()
         self._arriving = b""
         self._queue: deque[_Task] = deque()
         self._task = None
+        self._table = Table(self.machine.firmware, options)
         self._checker = LineChecker(self.machine.firmware, self.faults, options.force_checksum)
         self._executed = 0
         self._card_lines = 0
         self._silent = False
-        self._wake = self._busy_at = self._asleep_until = now
-        self._wait_at = now + options.wait_interval
-        self._repeat_resend = None
+        self._wake = self._asleep_until = now
         self._boot_at = now + options.boot_time
         self._gone_at = now + options.gone_after_seconds if options.gone_after_seconds else inf
 
     def _boot(self) -> None:
         self._boot_at = None
-        self._wait_at = self._now + self.options.wait_interval
-        for _ in range(self.options.blank_boot_lines):
-            self.say("")
+        self._voice.rest()
         lines = list(self.options.banner_lines or self.machine.firmware.banner) if self.options.banner else []
         if self.options.boot_noise:
             lines.insert(min(2, len(lines)), "\x80")
-        for line in lines:
-            self.say(line)
+        for line in [""] * self.options.blank_boot_lines + lines:
+            if self.options.late_banner:
+                self.machine.announce(self.options.late_banner, line)
+            else:
+                self.say(line)
 
     def _next_work(self) -> float:
         if self._task is None and self.card.printing:
             return self._now
-        moments = [moment for _, moment in self.machine.reports.values()]
-        if self._task is not None:
-            moments.append(self._wake)
-            if self.machine.busy_interval > 0:
-                moments.append(self._busy_at)
-        if self.options.wait and self._is_idle():
-            moments.append(self._wait_at)
-        if self._repeat_resend is not None:
-            moments.append(self._repeat_resend[0])
-        return min(moments, default=inf)
+        due = self._voice.next_due(self._task is not None, self._is_idle())
+        return due if self._task is None else min(due, self._wake)
 
     def _listens(self) -> bool:
         return self._powered and self._boot_at is None and not self._silent and not self.machine.halted

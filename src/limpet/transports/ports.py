@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from serialx import SerialPortInfo
 
 CACHED_SECONDS = 0.25
+PATH_MAX = 4096
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ def find(ports: Sequence[Port], name: str) -> Port | None:
         if port.path == name:
             return port
     try:
-        device = os.path.realpath(name) if name.startswith("/") else name
+        # A longer path cannot exist, and each of its parts would be looked up.
+        device = os.path.realpath(name) if name.startswith("/") and len(name) <= PATH_MAX else name
     except ValueError:  # a name that no file can have
         return None
     for port in ports:

@@ -60,7 +60,7 @@ _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
     """The whole web face, ready to be served."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_tell, _ask_for_key(keys), _spell])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(keys)])
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
@@ -70,8 +70,9 @@ def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
     return app
 
 
-async def _describe(_: Call) -> web.StreamResponse:
-    return answer(description(ROUTES))
+async def _describe(call: Call) -> web.StreamResponse:
+    ids = sorted((printer.id for printer in call.fleet), key=lambda id: id != call.fleet.default.id)
+    return answer(description(ROUTES, ids))
 
 
 ROUTES = (
@@ -106,47 +107,35 @@ async def _welcome(_: web.Request) -> web.StreamResponse:
     return web.Response(text="Limpet is running. It speaks OctoPrint's API: give a program this address and a key.\n")
 
 
-# -- middlewares, outermost first --
+def _middleware(keys: KeyStore) -> Middleware:
+    """What is common to all requests: one middleware, since each costs time on every request."""
 
-
-@web.middleware
-async def _tell(request: web.Request, handler: _Next) -> web.StreamResponse:
-    """Every answer with our headers, and every failure as JSON."""
-    response = await _answered(request, handler)
-    response.headers.update(_HEADERS)
-    return response
-
-
-async def _answered(request: web.Request, handler: _Next) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Refused as refusal:
-        return _refusal(refusal.status, refusal.text)
-    except LimpetError as error:
-        return _refusal(STATUS.get(type(error), 409), str(error))
-    except web.HTTPMethodNotAllowed as error:
-        allowed = {"Allow": ", ".join(sorted({*error.allowed_methods, "OPTIONS"}))}
-        if request.method == "OPTIONS":
-            return web.Response(headers=allowed)
-        response = _refusal(405, TEXTS[405])
-        response.headers.update(allowed)
+    @web.middleware
+    async def serve(request: web.Request, handler: _Next) -> web.StreamResponse:
+        try:
+            # Without a valid key nothing is learnt, not even which paths there are.
+            if request.path != "/":
+                request[KEY] = _key(request, keys)
+            if "//" in request.path:
+                request, handler = await _tidied(request)
+            response = await handler(request)
+        except Exception as error:
+            response = _told(request, error)
+        response.headers.update(_HEADERS)
         return response
-    except web.HTTPException as error:
-        return _refusal(error.status, TEXTS.get(error.status, error.reason))
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return _refusal(500, TEXTS[500])
+
+    return serve
 
 
-def _refusal(status: int, text: str) -> web.Response:
-    return answer({"error": text}, status)
+def _key(request: web.Request, keys: KeyStore) -> Key:
+    key = auth.key_of(request, keys)
+    if key is None:
+        raise Refused(403, TEXTS[403])
+    return key
 
 
-@web.middleware
-async def _spell(request: web.Request, handler: _Next) -> web.StreamResponse:
+async def _tidied(request: web.Request) -> tuple[web.Request, _Next]:
     """`//api/...` is taken for `/api/...`: Home Assistant's library sends it, and OctoPrint takes it."""
-    if "//" not in request.path:
-        return await handler(request)
     path = re.sub("//+", "/", request.path)
     tidy = request.clone(rel_url=request.rel_url.with_path(path).with_query(request.rel_url.query))
     match = await request.app.router.resolve(tidy)
@@ -154,18 +143,29 @@ async def _spell(request: web.Request, handler: _Next) -> web.StreamResponse:
     tidy._match_info = match
     if KEY in request:
         tidy[KEY] = request[KEY]
-    return await match.handler(tidy)
+    return tidy, match.handler
 
 
-def _ask_for_key(keys: KeyStore) -> Middleware:
-    @web.middleware
-    async def ask(request: web.Request, handler: _Next) -> web.StreamResponse:
-        """Without a valid key nothing is learnt, not even which paths there are."""
-        if request.path != "/":
-            key = auth.key_of(request, keys)
-            if key is None:
-                raise Refused(403, TEXTS[403])
-            request[KEY] = key
-        return await handler(request)
+def _told(request: web.Request, error: Exception) -> web.Response:
+    """Every failure as JSON."""
+    match error:
+        case Refused(status=status, text=text):
+            return _refusal(status, text)
+        case LimpetError():
+            return _refusal(STATUS.get(type(error), 409), str(error))
+        case web.HTTPMethodNotAllowed(allowed_methods=methods):
+            allowed = {"Allow": ", ".join(sorted({*methods, "OPTIONS"}))}
+            if request.method == "OPTIONS":
+                return web.Response(headers=allowed)
+            response = _refusal(405, TEXTS[405])
+            response.headers.update(allowed)
+            return response
+        case web.HTTPException(status=status, reason=reason):
+            return _refusal(status, TEXTS.get(status, reason))
+        case _:
+            log.error("%s %s failed", request.method, request.path, exc_info=error)
+            return _refusal(500, TEXTS[500])
 
-    return ask
+
+def _refusal(status: int, text: str) -> web.Response:
+    return answer({"error": text}, status)

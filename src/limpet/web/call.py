@@ -55,6 +55,9 @@ class Call:
                 body = await self.request.read()
         except TimeoutError:
             raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} s") from None
+        except (web.RequestPayloadError, ConnectionError):
+            # Broken chunks, or a client that went away in the middle.
+            raise Refused(400, BROKEN) from None
         try:
             return json.loads(body)
         except (ValueError, RecursionError):

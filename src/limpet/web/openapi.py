@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,8 +27,8 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
     error: str
 
 
-def description(routes: Iterable[Route]) -> dict[str, Any]:
-    """The document, as plain data."""
+def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, Any]:
+    """The document, as plain data; `printers` are the ids of all printers, the default one first."""
     routes = list(routes)
     types = [Error, *(kind for route in routes for kinds in route.responses.values() for kind in kinds)]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -43,6 +43,14 @@ def description(routes: Iterable[Route]) -> dict[str, Any]:
             "version": __version__,
             "description": "A 3D-print host that speaks OctoPrint's API.",
         },
+        "servers": [
+            {"url": "/", "description": "The default printer"},
+            {
+                "url": "/p/{printer}",
+                "description": "Each printer",
+                "variables": {"printer": {"enum": list(printers), "default": printers[0]}},
+            },
+        ],
         "security": [{"key": []}, {"bearer": []}, {"query": []}],
         "paths": paths,
         "components": {

@@ -35,7 +35,8 @@ def select(machine: Machine, command: str) -> None:
     if size is None:
         machine.say(f"open failed, File: {name}.")
     else:
-        machine.say(f"File opened: {machine.card.selected} Size: {size}")
+        named = f" {machine.card.selected}" if machine.options.sd_name_in_opened else ""
+        machine.say(f"File opened:{named} Size: {size}")
         machine.say("File selected")
 
 

@@ -11,19 +11,12 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from limpet.protocol.commands import code_of
-from limpet.protocol.virtual.machine import Machine
+from limpet.protocol.virtual.machine import COLDEST_EXTRUSION, Heater, Machine
 
 Steps = Iterator[float]
 Handler = Callable[[Machine, str], Steps | None]
 
 _WORD = re.compile(r"([A-Z])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
-
-CAPABILITIES = (
-    "SERIAL_XON_XOFF:0 EEPROM:1 VOLUMETRIC:1 AUTOREPORT_POS:{autoreport} AUTOREPORT_TEMP:{autoreport} PROGRESS:0 "
-    "PRINT_JOB:1 AUTOLEVEL:0 RUNOUT:0 Z_PROBE:0 BUILD_PERCENT:0 SOFTWARE_POWER:0 EMERGENCY_PARSER:{emergency} "
-    "HOST_ACTION_COMMANDS:{prompts} PROMPT_SUPPORT:{prompts} SDCARD:1 SD_WRITE:1 AUTOREPORT_SD_STATUS:{autoreport} "
-    "LONG_FILENAME:1 LFN_WRITE:1 EXTENDED_M20:1 THERMAL_PROTECTION:1 ARCS:0 CHAMBER_TEMPERATURE:{chamber}"
-)
 
 SETTINGS = (
     "echo:; Linear Units:",
@@ -33,11 +26,20 @@ SETTINGS = (
     "echo:; Max feedrates (units/s):",
     "echo:  M203 X300.00 Y300.00 Z5.00 E25.00",
 )
+MESH = (
+    "Bilinear Leveling Grid:",
+    "      0      1      2",
+    " 0 -0.018 +0.024 +0.051",
+    " 1 -0.032 +0.009 +0.047",
+    " 2 -0.026 +0.015 +0.038",
+)
+AREA = "{min:{x:0.0000,y:0.0000,z:0.0000},max:{x:200.0000,y:200.0000,z:200.0000}}"
+MMU_FEEDING = ("Feeding to FINDA", "Feeding to extruder", "Feeding to FSensor", "Disengaging idler")
 
 _SILENT_G = (17, 21)
 _SILENT_M = (
     *(17, 18, 73, 75, 76, 77, 84, 92, 106, 107, 108, 110, 111, 112, 201, 202, 203, 204, 205, 206, 211, 221),
-    *(300, 301, 302, 304, 410, 413, 486, 876),
+    *(300, 301, 304, 410, 413, 486, 876),
 )
 SILENT = frozenset(f"G{number}" for number in _SILENT_G) | frozenset(f"M{number}" for number in _SILENT_M)
 """Taken without an effect that can be seen here (or, as M108, with one when the line arrived)."""
@@ -46,6 +48,12 @@ SILENT = frozenset(f"G{number}" for number in _SILENT_G) | frozenset(f"M{number}
 def words_of(command: str) -> dict[str, float]:
     """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
     return {letter: float(number) for letter, number in _WORD.findall(command)}
+
+
+def word_of(command: str) -> str:
+    """`G1`, `M109`, `T0`, or the first word when it is in capitals, as Klipper's commands are; else empty."""
+    word = command.partition(" ")[0]
+    return (code_of(command) or (word if word.isupper() else "")) if command[:1].isupper() else ""
 
 
 def text_of(command: str) -> str:
@@ -92,6 +100,25 @@ def home(machine: Machine, command: str) -> Steps:
     machine.say(machine.position_report())
 
 
+def probe(machine: Machine, _: str) -> Steps:
+    yield from finish_moves(machine)
+    yield from sleep(machine, machine.options.probing_time)
+    for line in MESH:
+        machine.say(line)
+
+
+def feedrate(machine: Machine, command: str) -> None:
+    machine.feedrate = words_of(command).get("F", machine.feedrate) or machine.feedrate
+
+
+def cold_extrusion(machine: Machine, command: str) -> None:
+    words = words_of(command)
+    if "P" in words:
+        machine.coldest_extrusion = -inf if words["P"] else COLDEST_EXTRUSION
+    if "S" in words:
+        machine.coldest_extrusion = words["S"]
+
+
 def wait_for_moves(machine: Machine, _: str) -> Steps:
     return finish_moves(machine)
 
@@ -115,6 +142,8 @@ def select_tool(machine: Machine, command: str) -> None:
     tool = int(words_of(command).get("T", 0))
     if tool < machine.options.extruders:
         machine.tool = tool
+        for text in MMU_FEEDING if machine.options.mmu else ():
+            machine.say(f"echo:MMU2:{text}")
         machine.say(f"echo:Active Extruder: {tool}")
     else:
         machine.say(f"echo:T{tool} Invalid extruder")
@@ -131,17 +160,22 @@ def heat(machine: Machine, command: str) -> Steps | None:
         heater.heat(words.get("S", words.get("R", 0.0)), machine.now)
     if code not in ("M109", "M190", "M191") or not (heater.is_too_cold(machine.now) or "R" in words):
         return None
-    return _wait_for_heater(machine, heater.reached_at)
+    return _wait_for_heater(machine, heater)
 
 
-def _wait_for_heater(machine: Machine, reached_at: Callable[[float], float]) -> Steps:
+def _wait_for_heater(machine: Machine, heater: Heater) -> Steps:
     machine.waits_for_heater = True
-    next_report = machine.now
-    while machine.waits_for_heater and machine.now < reached_at(machine.now):
+    next_report, ends = machine.now, inf
+    while machine.waits_for_heater:
+        reached_at = heater.reached_at(machine.now)
+        if machine.now >= reached_at and ends == inf:
+            ends = machine.now + machine.options.residency_time * machine.factor
+        if machine.now >= ends:
+            break
         if machine.now >= next_report:
-            machine.say(f"{machine.firmware.report_prefix}{machine.temperature_report()} W:?")
+            machine.say(machine.heating_report("?" if ends == inf else str(int(ends - machine.now))))
             next_report = machine.now + 1.0
-        yield min(next_report, reached_at(machine.now))
+        yield min(next_report, reached_at if ends == inf else ends)
     machine.waits_for_heater = False
 
 
@@ -173,16 +207,25 @@ def report_firmware(machine: Machine, _: str) -> None:
         "extruders": options.extruders,
         "uuid": options.uuid,
     }
-    with_uuid = " UUID:{uuid}" if options.uuid and firmware.capabilities else ""
+    with_uuid = " UUID:{uuid}" if options.uuid and firmware.uuid else ""
     machine.say((options.m115_format or firmware.m115 + with_uuid).format(**words))
     flags = {
         "autoreport": int(options.autoreport),
         "emergency": int(options.emergency_parser),
         "prompts": int(options.prompts),
         "chamber": int(options.chamber),
+        "eeprom": int(options.eeprom),
     }
-    for each in CAPABILITIES.format(**flags).split() if options.capabilities and firmware.capabilities else ():
-        machine.say(f"Cap:{each}")
+    own = options.own_capabilities()
+    for each in firmware.capabilities if options.capabilities else ():
+        prefix, name, value = each.format(**flags).split(":")
+        machine.say(f"{prefix}:{name}:{own.pop(name, value)}")
+    for name, value in own.items():
+        machine.say(f"Cap:{name}:{value}")
+    if options.m115_area:
+        machine.say(f"area:{{full:{AREA},work:{AREA}}}")
+    for line in firmware.m115_ends:
+        machine.say(line)
 
 
 def report_endstops(machine: Machine, _: str) -> None:
@@ -194,6 +237,8 @@ def report_endstops(machine: Machine, _: str) -> None:
 def show_text(machine: Machine, command: str) -> None:
     if machine.options.echo_m117:
         machine.say(f"echo:{text_of(command)}")
+    if machine.firmware.shows_text:
+        machine.say(machine.firmware.shows_text)
 
 
 def say_text(machine: Machine, command: str) -> None:
@@ -221,7 +266,13 @@ def unlock(machine: Machine, command: str) -> None:
 
 
 def restart(machine: Machine, _: str) -> None:
-    machine.stopped = ""
+    machine.go_on()
+
+
+def restart_klipper(machine: Machine, _: str) -> None:
+    machine.go_on()
+    machine.announce(0.03, "// Klipper state: Disconnect")
+    machine.announce(1.6, "// Klipper state: Ready")
 
 
 def busy_interval(machine: Machine, command: str) -> None:
@@ -243,6 +294,7 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("G0", "G1", "G2", "G3"), move),
     "G4": dwell,
     "G28": home,
+    "G29": probe,
     "M400": wait_for_moves,
     **dict.fromkeys(("G90", "G91", "M82", "M83"), positioning),
     "G92": set_position,
@@ -258,7 +310,9 @@ HANDLERS: dict[str, Handler] = {
     "M118": say_text,
     **dict.fromkeys(("M0", "M1", "M600"), wait_for_user),
     "M511": unlock,
+    "M302": cold_extrusion,
     "M999": restart,
+    **dict.fromkeys(("FIRMWARE_RESTART", "RESTART"), restart_klipper),
     "M113": busy_interval,
     **dict.fromkeys(("M500", "M501", "M502", "M503"), settings),
 }

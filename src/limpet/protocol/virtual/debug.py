@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from limpet.protocol.virtual.card_commands import abort, select, start
+from limpet.protocol.virtual.firmware import HEATER_FAILURE, LOST_MCU, SWITCHED_OFF
 
 if TYPE_CHECKING:
     from limpet.protocol.virtual_printer import VirtualPrinter
@@ -81,11 +82,24 @@ def _resend_ratio(printer: VirtualPrinter, text: str) -> None:
 
 
 def _fatal_repetier(printer: VirtualPrinter, _: str) -> None:
-    printer.machine.stopped = (
-        "fatal: Heater/sensor error - Printer stopped and heaters disabled due to this error. "
-        "Fix error and restart with M999."
-    )
-    printer.say(printer.machine.stopped)
+    printer.machine.stop(HEATER_FAILURE)
+    printer.say(HEATER_FAILURE.text)
+
+
+def _split_error(printer: VirtualPrinter, _: str) -> None:
+    printer.machine.stop(SWITCHED_OFF)
+    for line in ("Error:0", ": Extruder switched off. MAXTEMP triggered !", SWITCHED_OFF.text):
+        printer.say(line)
+
+
+def _toggle_klipper_connection(printer: VirtualPrinter, _: str) -> None:
+    lost = printer.machine.stopped is not LOST_MCU
+    printer.say(f"// Klipper state: {'Disconnect' if lost else 'Ready'}")
+    printer.machine.stop(LOST_MCU if lost else None)
+
+
+def _too_cold_or_hot(kind: str) -> Callable[[VirtualPrinter, str], None]:
+    return lambda printer, _: printer.machine.halt(printer.machine.firmware.errors[kind])
 
 
 def _set_ambient(printer: VirtualPrinter, text: str) -> None:
@@ -118,8 +132,10 @@ ACTIONS: dict[str, Callable[[VirtualPrinter, str], None]] = {
     "resend_ratio": _resend_ratio,
     "trigger_fatal_error_marlin": _halt("Error:Thermal Runaway, system stopped! Heater_ID: bed"),
     "trigger_fatal_error_repetier": _fatal_repetier,
-    "mintemp_error": _halt("Error:MINTEMP triggered, system stopped! Heater_ID: 0"),
-    "maxtemp_error": _halt("Error:MAXTEMP triggered, system stopped! Heater_ID: 0"),
+    "trigger_split_error": _split_error,
+    "toggle_klipper_connection": _toggle_klipper_connection,
+    "mintemp_error": _too_cold_or_hot("mintemp"),
+    "maxtemp_error": _too_cold_or_hot("maxtemp"),
     "set_ambient": _set_ambient,
     "action_pause": _action("pause"),
     "action_resume": _action("resume"),

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from math import exp, hypot, inf, log
 
 from limpet.protocol.virtual.card import SdCard
-from limpet.protocol.virtual.firmware import FIRMWARES, TEMPERATURE_STYLES
+from limpet.protocol.virtual.firmware import TEMPERATURE_STYLES, Stopped
 from limpet.protocol.virtual.options import VirtualPrinterOptions
 
 AXES = "XYZE"
 STEPS_PER_MM = {"x": 80, "y": 80, "z": 400}
 REACHED = 1.0
 """A heater is at its target when it is this close, in degrees."""
+COLDEST_EXTRUSION = 170.0
+"""Below this filament is not moved, where cold extrusion is prevented."""
+MAX_ANNOUNCEMENTS = 100
 
 
 class Heater:
@@ -23,9 +26,12 @@ class Heater:
         self.target = 0.0
         self._ambient, self._heating_time, self._cooling_time = ambient, heating_time, cooling_time
         self._from, self._since = ambient, 0.0
+        self.pinned: float | None = None
 
     def temperature(self, now: float) -> float:
         """Degrees Celsius."""
+        if self.pinned is not None:
+            return self.pinned
         time_constant = self._time_constant()
         if time_constant <= 0:
             return self._goal()
@@ -43,11 +49,11 @@ class Heater:
 
     def reached_at(self, now: float) -> float:
         """When the temperature will be near its goal; `now` when it is already."""
-        distance = abs(self.temperature(now) - self._goal())
+        distance = 0.0 if self.pinned is not None else abs(self.temperature(now) - self._goal())
         return now if distance <= REACHED else now + self._time_constant() * log(distance / REACHED) + 1e-6
 
     def is_too_cold(self, now: float) -> bool:
-        return self.temperature(now) < self._goal() - REACHED
+        return self.pinned is None and self.temperature(now) < self._goal() - REACHED
 
     def _goal(self) -> float:
         return max(self.target, self._ambient) if self.target else self._ambient
@@ -90,7 +96,7 @@ class Machine:
 
     def __init__(self, options: VirtualPrinterOptions, say: Callable[[str], None], card: SdCard, now: float) -> None:
         self.options = options
-        self.firmware = FIRMWARES[options.firmware]
+        self.firmware = options.manners()
         self.say = say
         self.card = card
         self.now = now
@@ -109,8 +115,10 @@ class Machine:
         self.waits_for_user = False
         self.waits_for_heater = False
         self.print_began: float | None = None
+        self.coldest_extrusion = COLDEST_EXTRUSION if options.prevent_cold_extrusion else -inf
         self.halted = False
-        self.stopped = ""
+        self.stopped: Stopped | None = None
+        self._announcements: list[tuple[float, str]] = []
 
     def move(self, words: dict[str, float]) -> float:
         """Goes where G0/G1 says; the duration in seconds."""
@@ -120,6 +128,9 @@ class Machine:
             if axis in words:
                 travel[axis] = words[axis] - (0.0 if self.relative[axis] else self.position[axis])
                 self.position[axis] += travel[axis]
+        if travel["E"] and self._nozzle().temperature(self.now) < self.coldest_extrusion:
+            self.say("echo: cold extrusion prevented")
+            travel["E"] = 0.0
         distance = hypot(travel["X"], travel["Y"], travel["Z"]) or abs(travel["E"])
         speed = abs(self.feedrate) / 60 * self.speed_percent / 100
         return distance / speed * self.factor if speed else 0.0
@@ -131,14 +142,17 @@ class Machine:
     def position_report(self) -> str:
         """The line of M114."""
         counts = {axis: round(self.position[axis.upper()] * steps) for axis, steps in STEPS_PER_MM.items()}
-        return self.firmware.position.format(**self.position, **counts)
+        return (self.options.m114_format or self.firmware.position).format(**self.position, **counts)
 
     def temperature_report(self) -> str:
         """`T:21.30 /0.00 B:...` in the style of the firmware."""
         style = TEMPERATURE_STYLES[self.options.temperature_style or self.firmware.temperatures]
         tools = [f"T{number}" for number in range(self.options.extruders)]
         words, power = [], []
-        for name in style.several if len(tools) > 1 else style.order:
+        order = style.several if len(tools) > 1 else style.order
+        if "T*" in order and not self.options.current_tool_in_temperatures:
+            order = tuple(name for name in order if name != "T")
+        for name in order:
             for each in tools if name == "T*" else [name]:
                 heater = self.heater(f"T{self.tool}" if each == "T" else each)
                 if heater is not None:
@@ -149,6 +163,17 @@ class Machine:
             words += [f"\nTarget{self._target_name(name)}:{each.target:.0f}" for name, each in self.heaters.items()]
             power = []
         return " ".join([*words, *power]).replace(" \n", "\n") + style.suffix
+
+    def heating_report(self, rest: str) -> str:
+        """What is said every second while it waits for a heater; `rest`: seconds to stay at the target, or `?`."""
+        nozzle = self._nozzle().temperature(self.now)
+        return self.firmware.heating.format(report=self.temperature_report(), nozzle=nozzle, rest=rest)
+
+    def report(self, name: str) -> str:
+        """What M155 ("temperature"), M154 ("position") and M27 S (else) say every now and then."""
+        if name == "temperature":
+            return self.firmware.report_prefix + self.temperature_report()
+        return self.position_report() if name == "position" else self.sd_report()
 
     def sd_report(self) -> str:
         """The line of M27."""
@@ -165,19 +190,46 @@ class Machine:
         """Somebody pressed the button, or M108: waits for a person or a heater are over."""
         self.waits_for_user = self.waits_for_heater = False
 
+    def announce(self, seconds: float, text: str) -> None:
+        """Says it in so many seconds from now."""
+        if len(self._announcements) < MAX_ANNOUNCEMENTS:
+            self._announcements.append((self.now + seconds, text))
+
+    def announcements_until(self, now: float) -> list[str]:
+        """What is to be said by now, each once."""
+        due = [text for moment, text in self._announcements if moment <= now]
+        if due:
+            self._announcements = [each for each in self._announcements if each[0] > now]
+        return due
+
+    def next_announcement(self) -> float:
+        """When there is something to announce; `inf` for never."""
+        return min((moment for moment, _ in self._announcements), default=inf)
+
     def halt(self, *lines: str) -> None:
-        """The last words; deaf and dumb from then on."""
+        """The last words, and no heat any more; most are deaf and dumb from then on."""
         for line in (*lines, *self.firmware.halt):
             self.say(line)
+        self.stop(self.firmware.halted)
+        self.halted = self.firmware.halted is None
+
+    def stop(self, how: Stopped | None) -> None:
+        """No heat, and from now on the answer that `how` has for everything."""
         for heater in self.heaters.values():
             heater.heat(0, self.now)
-        self.halted = True
+        self.stopped = how
+
+    def go_on(self) -> None:
+        """Somebody has put an end to being stopped."""
+        if self.stopped is not None and self.stopped.parting:
+            self.say(self.stopped.parting)
+        self.stopped = None
 
     def _make_heaters(self) -> dict[str, Heater]:
         options, factor = self.options, self.factor
         tools = 1 if options.shared_nozzle else options.extruders
         names = [f"T{number}" for number in range(tools)] + ["B"] * options.bed + ["C"] * options.chamber
-        return {
+        heaters = {
             name: Heater(
                 options.ambient,
                 options.heating_time * factor * (1 if name.startswith("T") else 3),
@@ -185,13 +237,20 @@ class Machine:
             )
             for name in names
         }
+        for tool, degrees in options.pinned_temperatures().items():
+            heaters[f"T{tool}"].pinned = degrees
+        return heaters
+
+    def _nozzle(self) -> Heater:
+        return self.heaters["T0" if self.options.shared_nozzle else f"T{self.tool}"]
 
     def _heater_report(self, template: str, name: str, heater: Heater) -> str:
         actual = heater.temperature(self.now)
         if self.options.nan and heater is self.heaters["T0"]:
             actual = inf - inf
+        template = self.options.m105_format or template
         if self.options.repetier_targets:
-            template = "{name}:{actual:.2f}"
+            template = self.options.m105_format_without_target
         return template.format(name=name, actual=actual, target=heater.target)
 
     def _target_name(self, name: str) -> str:

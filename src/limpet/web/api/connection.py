@@ -102,22 +102,45 @@ def _boolean(body: dict[str, Any], name: str) -> bool | None:
     raise BadRequest(f"{name} is invalid")
 
 
-_BODY = {
-    "type": "object",
-    "required": ["command"],
-    "properties": {
-        "command": {"enum": list(_COMMANDS)},
-        "port": {"type": "string", "description": "connect: one of options.ports, or AUTO to detect it"},
-        "baudrate": {
-            "type": ["number", "boolean"],
-            "description": "connect: one of options.baudrates, or 0 (false) to detect it",
-        },
-        "printerProfile": {"type": "string", "description": "connect: the id of one of options.printerProfiles"},
-        "save": {"type": "boolean", "description": "connect: keep the given port, baudrate and profile"},
-        "autoconnect": {"type": "boolean", "description": "connect: connect when the server starts"},
-        "connector": {"const": "serial", "description": "connect, since 2.0"},
-        "parameters": {"type": "object", "description": "connect, since 2.0: port and baudrate stand in here"},
+_PLACE = {
+    "port": {"type": "string", "description": "One of options.ports, or AUTO to detect it", "examples": [AUTO]},
+    "baudrate": {
+        "anyOf": [{"type": "number"}, {"const": False}],
+        "description": "One of options.baudrates, or 0 (false) to detect it",
+        "examples": [0, 115200],
     },
+}
+_CHOICES = {
+    "printerProfile": {"type": "string", "description": "The id of one of options.printerProfiles"},
+    "save": {"type": "boolean", "description": "Keep the given port, baudrate and profile"},
+    "autoconnect": {"type": "boolean", "description": "Connect when the server starts"},
+}
+_BODY = {
+    "anyOf": [
+        {
+            "title": "Connect, before 2.0",
+            "type": "object",
+            "required": ["command"],
+            "properties": {"command": {"const": "connect"}, **_PLACE, **_CHOICES},
+        },
+        {
+            "title": "Connect, since 2.0",
+            "type": "object",
+            "required": ["command", "connector"],
+            "properties": {
+                "command": {"const": "connect"},
+                "connector": {"const": "serial"},
+                "parameters": {"type": "object", "properties": _PLACE},
+                **_CHOICES,
+            },
+        },
+        {
+            "title": "Any other command",
+            "type": "object",
+            "required": ["command"],
+            "properties": {"command": {"enum": [command for command in _COMMANDS if command != "connect"]}},
+        },
+    ]
 }
 
 ROUTES = (
