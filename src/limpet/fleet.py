@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from limpet.errors import LimpetError
-from limpet.printer.connection import Target
+from limpet.printer.connection import Patience, Target
 from limpet.printer.printer import Printer
 from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
 from limpet.transports.ports import PortList, find, stable
@@ -20,7 +20,9 @@ AUTO = "AUTO"
 class Fleet:
     """The printers that the settings name. Built and used inside a running event loop."""
 
-    def __init__(self, file: SettingsFile, settings: Settings, openers: Openers) -> None:
+    def __init__(
+        self, file: SettingsFile, settings: Settings, openers: Openers, *, patience: Patience | None = None
+    ) -> None:
         self._file = file
         self.settings = settings
         self.ports = PortList(
@@ -28,7 +30,9 @@ class Fleet:
         )
         self._saving = asyncio.Lock()
         self._printers = {
-            id: Printer(id, self.ports, openers, additional_baudrates=settings.ports.additional_baudrates)
+            id: Printer(
+                id, self.ports, openers, additional_baudrates=settings.ports.additional_baudrates, patience=patience
+            )
             for id in settings.printers
         }
 

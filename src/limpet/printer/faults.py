@@ -5,6 +5,8 @@ Faults of opening a port come from the transports, which know the reason best.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from limpet.errors import Fault
 
 _ROWS = {
@@ -50,12 +52,25 @@ _ROWS = {
     ),
     "port_missing": (
         "There is no port {port}: {detail}",
-        "Plug the printer in; it is connected when the port appears",
+        "Plug the printer in",
+    ),
+    "internal_error": (
+        "Limpet has failed on {port}: {detail}",
+        "This is a fault of Limpet, not of the printer: please report it, with the log",
     ),
 }
+
+_TELLING = ("no_answer", "wrong_baudrate", "not_a_printer")
 
 
 def fault(code: str, *, port: str | None, baudrate: int | None = None, detail: str = "") -> Fault:
     """The fault for a contract code, in words."""
     message, hint = _ROWS[code]
     return Fault(code, message.format(port=port, baudrate=baudrate, detail=detail), hint)
+
+
+def most_telling(verdicts: Sequence[Fault], port: str) -> Fault:
+    """Of what came of each rate that was tried on `port`, the verdict that tells most about the device."""
+    silent = Fault("no_answer", f"Nothing answered on {port} at any baudrate", "Check power and cable")
+    told = [verdict for verdict in verdicts if verdict.code in _TELLING[1:]]
+    return max(told, key=lambda verdict: _TELLING.index(verdict.code), default=silent)

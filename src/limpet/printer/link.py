@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from limpet.errors import Fault, PortError
 from limpet.printer.faults import fault
@@ -14,6 +15,8 @@ from limpet.transports.urls import Transport
 
 WRITE_STALL = 5.0
 """Seconds that a port may refuse to take a byte before it counts as stuck."""
+CLOSE_TIME = 0.8
+"""Seconds after which nobody waits any longer for a port to be free."""
 MAX_KEPT = 500
 TRAFFIC = 20
 """Lines on the wire that are kept to be shown when something fails."""
@@ -38,6 +41,7 @@ class Link(asyncio.Protocol):
         self._stall_timer: asyncio.TimerHandle | None = None
         self._pumping = False
         self._closing = False
+        self._written = 0
         self.port = ""
         self.baudrate = 0
         self.traffic: deque[str] = deque(maxlen=TRAFFIC)
@@ -57,11 +61,18 @@ class Link(asyncio.Protocol):
     def attach(self, transport: Transport, port: str, baudrate: int) -> None:
         """Take over the transport that was opened with this link as its receiver."""
         self._transport, self.port, self.baudrate = transport, port, baudrate
+        # A printer takes a few lines at a time: whatever has to wait is worth watching.
+        transport.set_write_buffer_limits(0)
 
     def greet(self, *, time: float = GREETING_TIME, wrong_rate_time: float = WRONG_RATE_TIME) -> None:
         """Start a session on the open port, in place of the one before; times are in seconds (session.py)."""
-        self._session = Session(self._loop.time(), greeting_time=time, wrong_rate_time=wrong_rate_time)
+        self._kept.clear()
+        self.traffic.clear()
         self.opened = self._loop.create_future()
+        if self.ended.done():
+            self._end(self.ended.result())
+            return
+        self._session = Session(self._loop.time(), greeting_time=time, wrong_rate_time=wrong_rate_time)
         self._pump()
 
     async def retune(self, baudrate: int) -> None:
@@ -72,20 +83,27 @@ class Link(asyncio.Protocol):
         self.baudrate = baudrate
         await self._transport.set_baudrate(baudrate)
 
-    async def close(self) -> None:
-        """Drop everything and free the port; takes a second at the most."""
+    def abort(self) -> None:
+        """Drop everything; from here on the link neither says nor asks anything."""
         self._closing = True
         self._session = None
-        for timer in (self._timer, self._stall_timer):
-            if timer is not None:
-                timer.cancel()
+        self._set_timer()
+        self.resume_writing()
         if self._transport is not None:
             self._transport.abort()
-            try:
-                async with asyncio.timeout(0.8):
+
+    async def wait_closed(self) -> None:
+        """Wait until the port is free, for a second at the most."""
+        if self._transport is not None:
+            # When the driver hangs, the descriptor is closed by its thread some day.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIME):
                     await self._transport.wait_closed()
-            except TimeoutError:
-                pass  # The descriptor is closed by its thread when the driver lets go; nobody waits for it.
+
+    async def close(self) -> None:
+        """Drop everything and free the port; takes a second at the most."""
+        self.abort()
+        await self.wait_closed()
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -108,7 +126,8 @@ class Link(asyncio.Protocol):
             self._lose(fault("unplugged", port=self.port, detail=_words(exc)))
 
     def pause_writing(self) -> None:
-        self._stall_timer = self._loop.call_later(WRITE_STALL, self._stalled)
+        if not self._closing:
+            self._stall_timer = self._loop.call_later(WRITE_STALL, self._watch_writing, self._taken())
 
     def resume_writing(self) -> None:
         if self._stall_timer is not None:
@@ -117,9 +136,17 @@ class Link(asyncio.Protocol):
 
     # -- inside --
 
-    def _stalled(self) -> None:
-        detail = f"it has not taken a byte for {WRITE_STALL:.0f} s"
-        self._lose(fault("write_stalled", port=self.port, detail=detail))
+    def _watch_writing(self, taken: int) -> None:
+        self._stall_timer = None
+        if self._taken() > taken:
+            self.pause_writing()
+        else:
+            detail = f"it has not taken a byte for {WRITE_STALL:g} s"
+            self._lose(fault("write_stalled", port=self.port, detail=detail))
+
+    def _taken(self) -> int:
+        """Bytes that the port has taken so far."""
+        return self._written - (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
     def _pump(self) -> None:
         """Events out, commands in, bytes out, until there is nothing left to do; then sleep until the deadline."""
@@ -142,6 +169,7 @@ class Link(asyncio.Protocol):
             busy = True
             session.send(command, self._loop.time())
         if (data := session.data_to_send()) and self._transport is not None:
+            self._written += len(data)
             self._transport.write(data)
         return busy
 

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from limpet.errors import BadRequest, Conflict
-from limpet.printer.connection import Connection, Target
-from limpet.printer.state import Snapshot, State, apply
+from limpet.printer.connection import Connection, Patience, Target
+from limpet.printer.state import Snapshot, State, StateChanged, apply
 from limpet.protocol.commands import clean
 from limpet.protocol.events import CapabilityReported, Event, LineReceived, LineSent
 from limpet.transports.ports import PortList
@@ -32,13 +32,26 @@ REPORT_INTERVAL = 2
 class Printer:
     """One printer, connected or not."""
 
-    def __init__(self, id: str, ports: PortList, openers: Openers, *, additional_baudrates: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        id: str,
+        ports: PortList,
+        openers: Openers,
+        *,
+        additional_baudrates: Sequence[int] = (),
+        patience: Patience | None = None,
+    ) -> None:
         self.id = id
         self.snapshot = Snapshot()
         self._commands: deque[str] = deque()
         self._subscriptions: set[Subscription] = set()
         self._connection = Connection(
-            ports, openers, self._on_event, self._next_command, additional_baudrates=additional_baudrates
+            ports,
+            openers,
+            self._on_event,
+            self._next_command,
+            additional_baudrates=additional_baudrates,
+            patience=patience,
         )
 
     @property
@@ -50,13 +63,11 @@ class Printer:
 
     def connect(self, target: Target) -> None:
         """Connect, reconnect, or replace the attempt that is under way."""
-        self._commands.clear()
         self._connection.connect(target)
 
     async def disconnect(self) -> None:
         """End the connection or the attempt, and the wish for one; the port is free when this returns."""
         await self._connection.disconnect()
-        self._commands.clear()
 
     def send(self, *commands: str) -> None:
         """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line."""
@@ -85,13 +96,17 @@ class Printer:
     # -- the other street --
 
     def _on_event(self, event: Event) -> None:
+        known = self.snapshot.capabilities
         self.snapshot = apply(self.snapshot, event)
         match event:
+            case StateChanged(state=state) if state is not State.OPERATIONAL:
+                # What waited for one printer, or for its life before a reset, is not for the next.
+                self._commands.clear()
             case LineSent(line=line):
                 wire.debug("%s > %s", self.id, line)
             case LineReceived(line=line):
                 wire.debug("%s < %s", self.id, line)
-            case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True):
+            case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if "AUTOREPORT_TEMP" not in known:
                 self._commands.append(f"M155 S{REPORT_INTERVAL}")
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)

@@ -31,6 +31,10 @@ CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
 """States in which no port is open."""
 
 
+MAX_HEATERS = 32
+MAX_CAPABILITIES = 100
+
+
 class StateChanged(Event, frozen=True):
     """The connection went on to `state`; `port` and `baudrate` are what is open or being tried."""
 
@@ -83,8 +87,9 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case StateChanged(state=state, port=port, baudrate=baudrate, profile=profile):
             if state in CLOSED:
                 return Snapshot(state=state, failure=snapshot.failure, candidates=snapshot.candidates)
-            if state is State.DETECTING and snapshot.state is not State.DETECTING:
-                snapshot = replace(snapshot, candidates={})
+            if state in (State.OPENING, State.DETECTING) and state is not snapshot.state:
+                # What is known is about the printer before.
+                snapshot = Snapshot(failure=snapshot.failure)
             failure = None if state is State.OPERATIONAL else snapshot.failure
             return replace(snapshot, state=state, port=port, baudrate=baudrate, profile=profile, failure=failure)
         case ConnectionFailed():
@@ -96,15 +101,14 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case SessionOpened(firmware_name=name):
             return replace(snapshot, firmware=name or snapshot.firmware)
         case CapabilityReported(name=name, enabled=enabled):
+            if name not in snapshot.capabilities and len(snapshot.capabilities) >= MAX_CAPABILITIES:
+                return snapshot
             return replace(snapshot, capabilities={**snapshot.capabilities, name: enabled})
         case TemperaturesReported(readings=readings):
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
         case PrinterRestarted():
             return replace(snapshot, temperatures={}, capabilities={})
     return snapshot
-
-
-MAX_HEATERS = 32
 
 
 def _merge(

@@ -1,0 +1,169 @@
+"""What each event does to the snapshot, and which state may follow which."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from limpet.errors import Fault
+from limpet.printer.connection import NEXT
+from limpet.printer.state import (
+    CLOSED,
+    MAX_CAPABILITIES,
+    MAX_HEATERS,
+    CandidateTried,
+    ConnectionFailed,
+    Snapshot,
+    State,
+    StateChanged,
+    apply,
+)
+from limpet.protocol import events
+from limpet.protocol.events import (
+    CapabilityReported,
+    Event,
+    FirmwareIdentified,
+    PrinterRestarted,
+    SessionOpened,
+    TemperaturesReported,
+)
+
+FAILURE = ConnectionFailed(Fault("unplugged", "It has gone", "Look for it"), at=1.0, traffic=("> M105",), waiting=True)
+BUSY = Snapshot(
+    state=State.OPERATIONAL,
+    port="/dev/ttyACM0",
+    baudrate=250000,
+    profile="_default",
+    failure=FAILURE,
+    firmware="Marlin",
+    firmware_fields={"UUID": "1"},
+    capabilities={"AUTOREPORT_TEMP": True},
+    temperatures={"tool0": (21.3, 0.0)},
+    candidates={"/dev/ttyACM0": "a printer"},
+)
+
+EFFECTS: list[tuple[Event, dict[str, Any]]] = [
+    (StateChanged(State.CONNECTING, "/dev/a", 9600, "p"), {"port": "/dev/a", "baudrate": 9600, "profile": "p"}),
+    (FAILURE, {"failure": FAILURE}),
+    (CandidateTried("/dev/b", "silent", 9600), {"candidates": {"/dev/ttyACM0": "a printer", "/dev/b": "silent"}}),
+    (FirmwareIdentified("Prusa", {"A": "b"}), {"firmware": "Prusa", "firmware_fields": {"A": "b"}}),
+    (SessionOpened("Repetier"), {"firmware": "Repetier"}),
+    (SessionOpened(""), {}),
+    (CapabilityReported("EEPROM", False), {"capabilities": {"AUTOREPORT_TEMP": True, "EEPROM": False}}),
+    (TemperaturesReported({"bed": (60.0, 60.0)}), {"temperatures": {"tool0": (21.3, 0.0), "bed": (60.0, 60.0)}}),
+    (PrinterRestarted("start", 1), {"temperatures": {}, "capabilities": {}}),
+]
+WITHOUT_EFFECT: list[Event] = [
+    events.Acknowledged(1, 2, 3),
+    events.ResendRequested(3),
+    events.LineRejected("checksum mismatch", 3),
+    events.BusyReported("processing"),
+    events.IdleReported(),
+    events.BootReported("start"),
+    events.PositionReported({"X": 1.0}),
+    events.ActionRequested("pause"),
+    events.ErrorReported("no"),
+    events.FirmwareHalted("kill() called"),
+    events.LineSent("M105"),
+    events.LineReceived("ok"),
+    events.SessionEnded("timeout", "silence"),
+]
+
+
+@pytest.mark.parametrize(("event", "changes"), EFFECTS, ids=lambda value: type(value).__name__)
+def test_an_event_changes_what_it_is_about_and_nothing_else(event: Event, changes: dict[str, Any]) -> None:
+    if isinstance(event, StateChanged):
+        changes = changes | {"state": event.state}
+    assert apply(BUSY, event) == replace(BUSY, **changes)
+
+
+@pytest.mark.parametrize("event", WITHOUT_EFFECT, ids=lambda event: type(event).__name__)
+def test_any_other_event_leaves_the_very_same_snapshot(event: Event) -> None:
+    assert apply(BUSY, event) is BUSY
+
+
+def test_every_kind_of_event_is_tested_here() -> None:
+    tested = {type(event) for event, _ in EFFECTS} | {type(event) for event in WITHOUT_EFFECT}
+    assert tested == set(Event.__subclasses__())
+
+
+@pytest.mark.parametrize("state", sorted(CLOSED))
+def test_a_closed_connection_knows_only_why_and_what_was_tried(state: State) -> None:
+    expected = Snapshot(state=state, failure=FAILURE, candidates=BUSY.candidates)
+    assert apply(BUSY, StateChanged(state, "/dev/ttyACM0", 250000)) == expected
+
+
+@pytest.mark.parametrize("state", [State.OPENING, State.DETECTING])
+def test_a_new_attempt_forgets_the_printer_before(state: State) -> None:
+    expected = Snapshot(state=state, port="/dev/a", baudrate=9600, failure=FAILURE)
+    assert apply(BUSY, StateChanged(state, "/dev/a", 9600)) == expected
+
+
+def test_a_detection_keeps_what_it_has_found_out_while_it_goes_on() -> None:
+    snapshot = apply(BUSY, StateChanged(State.DETECTING, "/dev/a", 9600))
+    snapshot = apply(snapshot, CandidateTried("/dev/a", "silent"))
+    assert apply(snapshot, StateChanged(State.DETECTING, "/dev/b", 9600)).candidates == {"/dev/a": "silent"}
+
+
+def test_a_failure_is_told_until_the_next_success() -> None:
+    snapshot = apply(Snapshot(), FAILURE)
+    for state in (State.OFFLINE_AFTER_ERROR, State.OFFLINE, State.OPENING, State.CONNECTING):
+        snapshot = apply(snapshot, StateChanged(state))
+        assert snapshot.failure is FAILURE
+    assert apply(snapshot, StateChanged(State.OPERATIONAL)).failure is None
+
+
+def test_a_report_without_a_target_leaves_the_target_as_it_is() -> None:
+    snapshot = apply(Snapshot(), TemperaturesReported({"tool0": (20.0, 200.0)}))
+    snapshot = apply(snapshot, TemperaturesReported({"tool0": (25.0, None)}))
+    assert snapshot.temperatures == {"tool0": (25.0, 200.0)}
+    snapshot = apply(snapshot, TemperaturesReported({"tool0": (None, 210.0)}))
+    assert snapshot.temperatures == {"tool0": (25.0, 210.0)}
+
+
+def test_a_printer_that_makes_up_heaters_and_capabilities_fills_no_memory() -> None:
+    snapshot = Snapshot()
+    for number in range(2 * MAX_CAPABILITIES):
+        snapshot = apply(snapshot, TemperaturesReported({f"tool{number}": (20.0, 0.0)}))
+        snapshot = apply(snapshot, CapabilityReported(f"CAP{number}", True))
+    assert len(snapshot.temperatures) == MAX_HEATERS
+    assert len(snapshot.capabilities) == MAX_CAPABILITIES
+    snapshot = apply(snapshot, TemperaturesReported({"tool0": (99.0, 0.0)}))
+    assert apply(snapshot, CapabilityReported("CAP0", False)).capabilities["CAP0"] is False
+    assert snapshot.temperatures["tool0"] == (99.0, 0.0)
+
+
+# -- the table of states --
+
+
+def test_the_table_has_a_row_for_every_state() -> None:
+    assert set(NEXT) == set(State)
+
+
+def test_every_state_can_be_reached() -> None:
+    reached, new = {State.OFFLINE}, {State.OFFLINE}
+    while new:
+        new = set[State]().union(*(NEXT[state] for state in new)) - reached
+        reached |= new
+    assert reached == set(State)
+
+
+@pytest.mark.parametrize("state", set(State) - {State.OFFLINE})
+def test_a_disconnect_leads_from_every_state_straight_to_offline(state: State) -> None:
+    assert State.OFFLINE in NEXT[state]
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_attempt_may_begin_in_every_state(state: State) -> None:
+    assert {State.OPENING, State.DETECTING} - {state} <= NEXT[state]
+
+
+@pytest.mark.parametrize("state", set(State) - CLOSED)
+def test_every_open_state_can_fail(state: State) -> None:
+    assert State.OFFLINE_AFTER_ERROR in NEXT[state]
+
+
+def test_only_a_handshake_leads_to_operational() -> None:
+    assert {state for state in State if State.OPERATIONAL in NEXT[state]} == {State.DETECTING, State.CONNECTING}

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.server import Client, running
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """A server as it is after the first start; VIRTUAL is its only port."""
+    async with running(tmp_path) as (client, _):
+        yield client
