@@ -227,7 +227,8 @@ async def test_an_exception_outside_of_an_attempt_ends_the_connection_and_is_log
 
 
 async def test_an_unplugged_printer_is_told_within_a_second_and_taken_up_when_it_is_back(link: Path) -> None:
-    async with printer_at(link, returns_after=0.3), nothing_left(), one_printer(link) as printer:
+    patience = replace(QUICK, pause=30.0, longest_pause=30.0)  # It need not be waited out.
+    async with printer_at(link, returns_after=0.3), one_printer(link, patience=patience) as printer:
         await connected(printer, port=str(link), baudrate=115200)
         with at_most(1.0):
             printer.send("!!DEBUG:drop_connection")
@@ -436,6 +437,31 @@ async def test_a_disconnect_frees_the_port_before_it_returns(link: Path) -> None
         for printer in (first, second):
             await connected(printer, port=str(link), baudrate=115200)
             await printer.disconnect()
+
+
+async def test_a_disconnect_of_what_is_offline_is_nothing(printer: Printer) -> None:
+    events = printer.subscribe()
+    await printer.disconnect()
+    assert await states(events) == []
+
+
+async def test_a_link_that_is_let_go_of_cannot_speak_any_more() -> None:
+    links: list[asyncio.Protocol] = []
+
+    async def opener(path: str, baudrate: int, receiver: asyncio.Protocol) -> Any:
+        links.append(receiver)
+        return await openers()[VIRTUAL](path, baudrate, receiver)
+
+    async with nothing_left():
+        printer = Printer("one", ports_of(), {VIRTUAL: opener}, patience=QUICK)
+        await connected(printer, **TO_VIRTUAL)
+        printer.connect(Target())
+        events = printer.subscribe()
+        links[0].data_received(b"start\nT:99 /0 B:99 /0\n")
+        assert printer.snapshot.state is State.DETECTING
+        events.close()
+        assert [event async for event, _ in events] == []
+        await printer.disconnect()
 
 
 async def test_a_disconnect_does_not_wait_for_what_hangs() -> None:

@@ -322,9 +322,8 @@ class Connection:
 
     async def _find_rate(self, link: Link, port: Port, rates: Sequence[int], verdicts: dict[int, Fault]) -> None:
         """Try the rates in turn, again and again, as a board may still be booting; a verdict on each is left."""
-        unsupported: set[int] = set()
         while True:
-            for baudrate in (rate for rate in rates if rate not in unsupported):
+            for baudrate in rates:
                 self._enter(State.DETECTING, port.path, baudrate)
                 self._on_event(CandidateTried(port.path, f"asking at {baudrate} baud", baudrate))
                 if not link.port:
@@ -335,8 +334,7 @@ class Connection:
                     except PortError as error:
                         if error.fault.code != "not_a_printer":
                             raise
-                        unsupported.add(baudrate)
-                        continue
+                        continue  # The driver cannot do this rate; it could do the first.
                 link.greet(time=self._patience.dwell, wrong_rate_time=self._patience.wrong_dwell)
                 try:
                     await link.opened
@@ -397,8 +395,6 @@ class Connection:
             raise asyncio.CancelledError  # What it has awaited swallowed the first one (wait_for did, up to 3.11).
 
     def _event_of_link(self, link: Link, event: Event) -> None:
-        if self.link is not link:
-            return  # The last words of a link that has been let go of.
         self._on_event(event)
         match event:
             case SessionOpened():
