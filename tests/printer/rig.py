@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -13,7 +15,7 @@ from typing import Any
 from limpet.printer.connection import Patience, Target
 from limpet.printer.link import Link
 from limpet.printer.printer import Printer, Subscription
-from limpet.printer.state import Snapshot, State, StateChanged
+from limpet.printer.state import ConnectionFailed, Snapshot, State, StateChanged
 from limpet.protocol.events import LineReceived, LineSent
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.transports.memory import MemoryTransport, open_memory
@@ -35,6 +37,9 @@ QUICK = Patience(
 """Real times, but short ones: what is to be found here answers at once."""
 
 
+TO_VIRTUAL: dict[str, Any] = {"port": VIRTUAL, "baudrate": 115200}
+
+
 async def eventually(condition: Callable[[], object], within: float = 5.0) -> None:
     """Wait until the condition holds; fails when it does not in time."""
     async with asyncio.timeout(within):
@@ -49,7 +54,7 @@ async def printer_at(link: Path, *, returns_after: float | None = None, **option
     task = asyncio.create_task(
         serve_virtual_printer(
             link,
-            VirtualPrinterOptions(**{"boot_time": 0.02, **options}),
+            VirtualPrinterOptions(**{"boot_time": 0.0, **options}),
             stop=stop,
             on_event=lambda _: ready.set(),
             returns_after=returns_after,
@@ -96,6 +101,30 @@ def openers(**options: Any) -> Openers:
     """Serial devices, and a virtual printer that boots in no time."""
     virtual = VirtualPrinterOptions(**{"boot_time": 0.0, **options})
     return {**OPENERS, VIRTUAL: lambda _, baudrate, receiver: open_memory(virtual, receiver, baudrate)}
+
+
+HOLD = """
+import fcntl, os, sys
+port = os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY)
+fcntl.flock(port, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(port: Path) -> Iterator[int]:
+    """Another process has the port for itself; its process id."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield holder.pid
+
+
+async def open_never(*_: object) -> Any:
+    await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -162,6 +191,17 @@ async def passed(events: Subscription, *states: State) -> list[Snapshot]:
                     break
     assert [now.state for now in seen] == list(states)
     return seen
+
+
+async def states(events: Subscription) -> list[State]:
+    """The states that have been passed since the subscription, which ends."""
+    events.close()
+    return [event.state async for event, _ in events if isinstance(event, StateChanged)]
+
+
+def failure(now: Snapshot) -> ConnectionFailed:
+    assert now.failure is not None
+    return now.failure
 
 
 async def sent(events: Subscription) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from limpet.errors import Fault
@@ -20,7 +21,6 @@ from limpet.printer.state import (
     StateChanged,
     apply,
 )
-from limpet.protocol import events
 from limpet.protocol.events import (
     CapabilityReported,
     Event,
@@ -55,21 +55,10 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (TemperaturesReported({"bed": (60.0, 60.0)}), {"temperatures": {"tool0": (21.3, 0.0), "bed": (60.0, 60.0)}}),
     (PrinterRestarted("start", 1), {"temperatures": {}, "capabilities": {}}),
 ]
-WITHOUT_EFFECT: list[Event] = [
-    events.Acknowledged(1, 2, 3),
-    events.ResendRequested(3),
-    events.LineRejected("checksum mismatch", 3),
-    events.BusyReported("processing"),
-    events.IdleReported(),
-    events.BootReported("start"),
-    events.PositionReported({"X": 1.0}),
-    events.ActionRequested("pause"),
-    events.ErrorReported("no"),
-    events.FirmwareHalted("kill() called"),
-    events.LineSent("M105"),
-    events.LineReceived("ok"),
-    events.SessionEnded("timeout", "silence"),
-]
+WITHOUT_EFFECT = sorted(
+    set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
+)
+SAMPLES: dict[Any, Any] = {int: 1, str: "x", dict[str, float]: {"X": 1.0}}
 
 
 @pytest.mark.parametrize(("event", "changes"), EFFECTS, ids=lambda value: type(value).__name__)
@@ -79,14 +68,10 @@ def test_an_event_changes_what_it_is_about_and_nothing_else(event: Event, change
     assert apply(BUSY, event) == replace(BUSY, **changes)
 
 
-@pytest.mark.parametrize("event", WITHOUT_EFFECT, ids=lambda event: type(event).__name__)
-def test_any_other_event_leaves_the_very_same_snapshot(event: Event) -> None:
+@pytest.mark.parametrize("kind", WITHOUT_EFFECT)
+def test_any_other_event_leaves_the_very_same_snapshot(kind: type[Event]) -> None:
+    event = kind(*[SAMPLES[field.type] for field in msgspec.structs.fields(kind) if field.required])
     assert apply(BUSY, event) is BUSY
-
-
-def test_every_kind_of_event_is_tested_here() -> None:
-    tested = {type(event) for event, _ in EFFECTS} | {type(event) for event in WITHOUT_EFFECT}
-    assert tested == set(Event.__subclasses__())
 
 
 @pytest.mark.parametrize("state", sorted(CLOSED))

@@ -249,6 +249,27 @@ def test_a_lost_ok_does_not_double_a_line() -> None:
     assert session.data_to_send() == b""
 
 
+def test_a_line_that_repetier_skips_although_it_is_new_is_not_taken_for_executed() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.data_to_send()
+    session.receive_data(b"ok 3\n", 0.1)  # For noise; line 3 was damaged, and the request for it was lost.
+    session.send("G1 X2", 0.1)
+    session.data_to_send()
+    session.receive_data(b"skip 4\nok\n", 0.2)
+    assert not session.ready
+    session.receive_data(b"Resend:3\nok\n", 0.3)
+    assert session.data_to_send() == b"N3 G1 X1*98\n"
+
+
+def test_a_line_that_repetier_skips_the_second_time_has_been_executed() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    assert after(session, 3.1).count(b"N3 ") == 2
+    session.receive_data(b"skip 3\nok\n", 3.2)
+    assert session.idle
+
+
 def test_a_request_for_a_line_that_was_never_sent_is_taken_for_damage() -> None:
     session = greeted()
     session.send("G1 X1", 0.0)

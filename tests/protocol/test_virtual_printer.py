@@ -233,7 +233,7 @@ def test_repetier_says_ok_first_and_skips_what_it_had():
     assert host.numbered("M105") == ["ok 1", "T:21.30 /0 B:21.30 /0 @:0 B@:0"]
     host.number = 0
     assert host.numbered("M105") == ["skip 1", "ok"]
-    assert host.send("N9 M105*1") == ["Error:expected line 2 got 9", "", "Resend:2", "ok"]
+    assert host.send("N9 M105*46") == ["Error:expected line 2 got 9", "", "Resend:2", "ok"]
 
 
 def test_klipper_takes_any_number_and_checksum():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from limpet.protocol.events import Event
+from limpet.protocol.events import Event, LineReceived, LineSent
 from limpet.protocol.session import Session
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
 
@@ -49,6 +49,11 @@ class Wire:
 
     def seen(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    def traffic(self) -> list[str]:
+        """What the session has written and read, as in a recording."""
+        shown = {LineSent: ">", LineReceived: "<"}
+        return [f"{shown[type(event)]} {event.line!r}" for event in self.events if type(event) in shown]
 
     def _next_deadline(self) -> float:
         times = [time for time in (self.session.deadline, self.printer.deadline) if time is not None]

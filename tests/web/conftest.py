@@ -13,3 +13,17 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     """A server as it is after the first start; VIRTUAL is its only port."""
     async with running(tmp_path) as (client, _):
         yield client
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """The name of a port that is not there yet."""
+    return tmp_path / "printer"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty data folder."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder

@@ -36,6 +36,12 @@ class LineRejected(Event, frozen=True):
     last_line: int | None = None
 
 
+class LineSkipped(Event, frozen=True):
+    """Repetier: this line was passed over. It has been executed before, or it comes after a line that is missing."""
+
+    line_number: int
+
+
 class BusyReported(Event, frozen=True):
     """The printer works on a long command and is alive (`busy: processing`, `busy: paused for user`)."""
 

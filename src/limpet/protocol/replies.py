@@ -27,6 +27,7 @@ from limpet.protocol.events import (
     FirmwareIdentified,
     IdleReported,
     LineRejected,
+    LineSkipped,
     PositionReported,
     ResendRequested,
     TemperaturesReported,
@@ -82,6 +83,10 @@ def _ok(match: Match[str]) -> Iterator[Event]:
 
 def _resend(match: Match[str]) -> Iterator[Event]:
     yield ResendRequested(int(match.group(1)))
+
+
+def _skip(match: Match[str]) -> Iterator[Event]:
+    yield LineSkipped(int(match.group(1)))
 
 
 def _then_resend(match: Match[str]) -> Iterator[Event]:
@@ -203,6 +208,7 @@ _ROWS = (
     _row(r"([^\"]+)resend:\s*(\d{1,10})\b", _then_resend),
     _row(r"(?:echo:\s*)?busy:(.*)", _busy),
     _row(r"wait$", _wait),
+    _row(r"skip (\d{1,10})$", _skip),
     _row(r"(?:t\d{0,2}|b|c):\s*-?(?:[\d.]|nan|inf)", _temperatures),
     _row(r"target(extr|bed)(\d{0,2}):\s*(-?[\d.]+|nan)$", _repetier_target),
     # Complaints.

@@ -34,6 +34,7 @@ from limpet.protocol.events import (
     LineReceived,
     LineRejected,
     LineSent,
+    LineSkipped,
     PrinterRestarted,
     ResendRequested,
     SessionEnded,
@@ -116,6 +117,7 @@ class Session:
         self._heard_at = now
         self._busy_seen = False
         self._rejected: int | None = None
+        self._skipped = False
         self._hold_until: float | None = None
         self._reported_at: float | None = None
         self._firmware_name: str | None = None
@@ -228,6 +230,7 @@ class Session:
     def _forget_lines(self, now: float) -> None:
         self._window.clear()
         self._rejected = None
+        self._skipped = False
         self._hold_until = None
         self._retry_at = now
         self._poll_at = now
@@ -342,6 +345,8 @@ class Session:
                 self._on_resend(number, now)
             case LineRejected(last_line=last) if self._numbering:
                 self._rejected = self._window.oldest if last is None else last + 1
+            case LineSkipped(line_number=number) if self._numbering:
+                self._skipped = self._window.is_fresh(number)
             case BusyReported():
                 self._busy_seen = True
                 self._retry_at = max(self._retry_at, now + BUSY_GRACE)
@@ -361,6 +366,9 @@ class Session:
         if self._hold_until is not None:
             # The ok that goes with a Resend.
             self._hold_until = None
+        elif self._skipped:
+            # It cannot have been executed before: the printer misses an earlier line, and asks for that.
+            self._skipped = False
         elif self._rejected is not None:
             # The Resend itself was lost on the way; the complaint before it told as much.
             if not self._rewind(self._rejected):
@@ -387,6 +395,7 @@ class Session:
 
     def _hold(self, now: float) -> None:
         self._rejected = None
+        self._skipped = False
         self._hold_until = now + self.firmware.resend_ok
 
     def _rewind(self, number: int) -> bool:

@@ -26,6 +26,7 @@ class Line:
     data: bytes
     asked_at: float = 0.0
     sent_at: float = 0.0
+    writes: int = 0
     retries: int = 0
 
 
@@ -72,9 +73,14 @@ class Window:
         line = self._history[self._next_to_write]
         line.sent_at = now
         line.asked_at = line.asked_at or now
+        line.writes += 1
         self._next_to_write += 1
         self.in_flight.append(line)
         return line
+
+    def is_fresh(self, number: int) -> bool:
+        """Whether this line is in flight and was written only once."""
+        return any(line.number == number and line.writes == 1 for line in self.in_flight)
 
     def acknowledge(self, number: int | None) -> bool:
         """An `ok`, perhaps with a line number; False for one that belongs to a line long acknowledged."""

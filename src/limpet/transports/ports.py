@@ -177,7 +177,8 @@ class PortList:
                 continue
             # Path.glob takes no absolute pattern.
             names = sorted(glob(name), key=_natural) if has_magic(name) else [name]  # noqa: PTH207
-            yield from (name for name in names if Path(name).exists())
+            # Up to Python 3.11 Path.exists raises for what lies in a folder that we may not enter.
+            yield from (name for name in names if os.path.exists(name))  # noqa: PTH110
 
     def _added_port(self, name: str, by_device: dict[str, Port]) -> Port:
         if "://" in name:

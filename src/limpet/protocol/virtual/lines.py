@@ -60,16 +60,21 @@ class LineChecker:
         number = self.seen = int(match[1])
         body, star, given = text.rpartition("*")
         command = (body if star else text)[match.end() :].strip()
-        kind = self._faults.refusal(number) or self._fault_of(number, command)
         right = checksum((body if star else text).encode("latin-1"))
-        if kind is None and self._firmware.checks_checksums:
-            if not star:
-                kind = "no_checksum" if self._firmware.wants_checksums else None
-            elif given.strip() != str(right):
-                kind = "checksum"
+        faults = [self._fault_of_number(number, command), self._fault_of_checksum(star, given, right)]
+        if self._firmware.skips_old_lines:
+            faults.reverse()  # Repetier looks at the checksum first, Marlin at the number.
+        kind = self._faults.refusal(number) or faults[0] or faults[1]
         return self._refuse(kind, number, right) if kind else self._take(command, number)
 
-    def _fault_of(self, number: int, command: str) -> str | None:
+    def _fault_of_checksum(self, star: str, given: str, right: int) -> str | None:
+        if not self._firmware.checks_checksums:
+            return None
+        if not star:
+            return "no_checksum" if self._firmware.wants_checksums or self._only_numbered else None
+        return None if given.strip() == str(right) else "checksum"
+
+    def _fault_of_number(self, number: int, command: str) -> str | None:
         if _M110.match(command) or not self._firmware.checks_numbers or number == self.last + 1:
             return None
         return "old" if self._firmware.skips_old_lines and (number <= self.last or self._skip) else "line_number"

@@ -1,0 +1,134 @@
+"""Verbs in, snapshot and events out: commands, and those who listen."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from limpet.errors import BadRequest, Conflict
+from limpet.printer.connection import Target
+from limpet.printer.printer import MAX_QUEUED, MAX_UNREAD, Printer
+from limpet.printer.state import State, StateChanged
+from limpet.protocol.events import LineReceived
+from limpet.transports.urls import VIRTUAL
+from tests.printer.rig import (
+    QUICK,
+    TO_VIRTUAL,
+    answered,
+    at_most,
+    connected,
+    eventually,
+    open_never,
+    ports_of,
+    sent,
+)
+
+# -- commands --
+
+
+async def test_a_command_is_sent_and_answered(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    printer.send("M117 hello")
+    await answered(printer)
+    assert "M117 hello" in await sent(events)
+
+
+@pytest.mark.parametrize("state", [State.OFFLINE, State.OPENING, State.OFFLINE_AFTER_ERROR])
+async def test_a_command_is_refused_while_there_is_no_printer(state: State) -> None:
+    printer = Printer("one", ports_of(), {VIRTUAL: open_never}, patience=replace(QUICK, opening=0.1))
+    if state is not State.OFFLINE:
+        printer.connect(Target(**TO_VIRTUAL))
+    await eventually(lambda: printer.snapshot.state is state)
+    with pytest.raises(Conflict):
+        printer.send("M105")
+    await printer.disconnect()
+
+
+async def test_two_lines_in_one_are_refused_and_nothing_is_sent(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    with pytest.raises(BadRequest):
+        printer.send("M117 good", "M117 first\nM117 second")
+    await answered(printer)
+    assert "M117" not in await sent(events)
+
+
+async def test_an_empty_line_is_no_command(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    printer.send("", "  ", "; only words")
+    await answered(printer)
+    assert "only words" not in await sent(events)
+
+
+async def test_commands_that_wait_have_a_limit(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    with pytest.raises(Conflict):
+        printer.send(*["M400"] * (MAX_QUEUED + 1))
+    printer.send(*["M400"] * (MAX_QUEUED - 10))
+    with pytest.raises(Conflict):
+        printer.send(*["M400"] * 20)
+
+
+async def test_a_capability_that_is_told_again_and_again_does_not_fill_the_queue(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    await answered(printer)
+    events = printer.subscribe()
+    printer.send(*["!!DEBUG:send Cap:AUTOREPORT_TEMP:1"] * 20)
+    await answered(printer)
+    await answered(printer)
+    assert "M155" not in await sent(events)
+
+
+async def test_a_lost_ok_can_be_repaired(printer: Printer) -> None:
+    printer.repair()
+    await connected(printer, **TO_VIRTUAL)
+    await answered(printer)
+    printer.send("!!DEBUG:dont_answer")
+    printer.repair()
+    with at_most(0.5):
+        await answered(printer)
+
+
+# -- subscribers --
+
+
+async def test_a_subscriber_gets_each_event_with_the_snapshot_after_it(printer: Printer) -> None:
+    events = printer.subscribe()
+    await connected(printer, **TO_VIRTUAL)
+    events.close()
+    seen = [(event, now) async for event, now in events]
+    assert all(event.state is now.state for event, now in seen if isinstance(event, StateChanged))
+    assert seen[-1][1] is printer.snapshot
+
+
+async def test_a_subscriber_that_does_not_read_is_cut_off_and_the_others_go_on(printer: Printer) -> None:
+    lazy, eager = printer.subscribe(), printer.subscribe()
+    heard: list[str] = []
+
+    async def read() -> None:
+        async for event, _ in eager:
+            if isinstance(event, LineReceived):
+                heard.append(event.line)
+
+    reader = asyncio.create_task(read())
+    await connected(printer, **TO_VIRTUAL)
+    for number in range(MAX_UNREAD // 3 + 1):
+        await eventually(lambda: len(heard) >= number)  # noqa: B023
+        printer.send(f"M118 line {number}")
+    await eventually(lambda: f"line {MAX_UNREAD // 3}" in heard)
+    async with asyncio.timeout(1):
+        assert len([event async for event in lazy]) == MAX_UNREAD
+    eager.close()
+    async with asyncio.timeout(1):
+        await reader
+
+
+async def test_a_closed_subscription_ends(printer: Printer) -> None:
+    events = printer.subscribe()
+    events.close()
+    await connected(printer, **TO_VIRTUAL)
+    assert [event async for event in events] == []

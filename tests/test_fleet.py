@@ -1,0 +1,251 @@
+"""The printers that the settings name, what is wanted of each, and what is remembered about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.errors import LimpetError
+from limpet.fleet import AUTO, Fleet
+from limpet.printer.connection import Target
+from limpet.printer.state import State
+from limpet.settings import SettingsFile
+from limpet.transports.urls import VIRTUAL
+from tests.printer.rig import QUICK, eventually, nothing_left, openers, printer_at
+
+COMMENTED = """\
+# my printers
+
+[printers.mini]           # the small one
+port = "/dev/ttyACM0"     # left socket
+baudrate = 250000
+profile = "fast"
+
+[printers.big]
+# nothing is known about it
+
+[profiles.fast]
+name = "Fast"
+"""
+
+Build = Callable[[str], Fleet]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "limpet.toml"
+
+
+@pytest.fixture
+def build(path: Path) -> Build:
+    def build(text: str = "") -> Fleet:
+        path.write_text(text)
+        file = SettingsFile(path)
+        return Fleet(file, file.load(), openers(), patience=QUICK)
+
+    return build
+
+
+@asynccontextmanager
+async def stopped_at_the_end(fleet: Fleet) -> Any:
+    async with nothing_left():
+        yield
+        await fleet.stop()
+
+
+def text_of(path: Path) -> str:
+    return path.read_text()
+
+
+def target(fleet: Fleet, id: str, **request: Any) -> Target:
+    printer = fleet.get(id)
+    assert printer is not None
+    return fleet.target(printer, **{"port": None, "baudrate": None, "profile": None} | request)
+
+
+# -- which printers there are --
+
+
+async def test_without_settings_there_is_one_printer(build: Build) -> None:
+    fleet = build("")
+    assert [printer.id for printer in fleet] == ["default"]
+    assert fleet.default is fleet.get("default")
+
+
+async def test_several_printers_come_in_the_order_of_the_file_and_one_is_the_default(build: Build) -> None:
+    fleet = build('default_printer = "big"\n' + COMMENTED)
+    assert [printer.id for printer in fleet] == ["mini", "big"]
+    assert fleet.default.id == "big"
+    assert fleet.get("other") is None
+
+
+# -- what is wanted --
+
+
+async def test_a_request_goes_before_the_preference(build: Build) -> None:
+    wanted = target(build(COMMENTED), "mini", port="/dev/ttyUSB0", baudrate=9600, profile="_default")
+    assert wanted == Target("/dev/ttyUSB0", 9600, "_default", awaits_port=False)
+
+
+async def test_what_a_request_leaves_open_is_the_preference(build: Build) -> None:
+    fleet = build(COMMENTED)
+    assert target(fleet, "mini") == Target("/dev/ttyACM0", 250000, "fast", awaits_port=True)
+    assert target(fleet, "mini", baudrate=9600) == Target("/dev/ttyACM0", 9600, "fast", awaits_port=True)
+    assert target(fleet, "mini", port=VIRTUAL) == Target(VIRTUAL, 250000, "fast", awaits_port=False)
+
+
+async def test_what_neither_request_nor_preference_knows_is_detected(build: Build) -> None:
+    fleet = build(COMMENTED)
+    wanted = target(fleet, "big")
+    assert (wanted.port, wanted.baudrate, wanted.profile) == (None, None, "_default")
+    assert wanted.detects
+    assert target(fleet, "big", port="/dev/ttyUSB0").baudrate is None
+    assert target(fleet, "big", baudrate=9600).port is None
+
+
+async def test_auto_and_0_ask_for_detection_whatever_is_preferred(build: Build) -> None:
+    wanted = target(build(COMMENTED), "mini", port=AUTO, baudrate=0)
+    assert (wanted.port, wanted.baudrate, wanted.awaits_port) == (None, None, False)
+
+
+async def test_a_printer_may_be_left_alone_once_lost(build: Build) -> None:
+    fleet = build("[printers.a]\nreconnect = false\n[printers.b]\n")
+    assert not target(fleet, "a").faithful
+    assert target(fleet, "b").faithful
+
+
+# -- what is remembered --
+
+
+async def test_what_is_remembered_is_in_the_file_and_the_comments_are_still_there(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    await fleet.remember(fleet.default, {"port": VIRTUAL, "baudrate": 115200, "autoconnect": True})
+    text = text_of(path)
+    assert 'port = "VIRTUAL"     # left socket' in text
+    for line in (line for line in COMMENTED.splitlines() if "#" in line and "port" not in line):
+        assert line in text
+    kept = fleet.preferences(fleet.default)
+    assert (kept.port, kept.baudrate, kept.autoconnect, kept.profile) == (VIRTUAL, 115200, True, "fast")
+    assert SettingsFile(path).load() == fleet.settings
+
+
+@pytest.mark.parametrize("nothing", [{"port": AUTO, "baudrate": 0}, {"port": None, "baudrate": None}])
+async def test_to_remember_auto_and_0_is_to_forget_the_preference(
+    build: Build, path: Path, nothing: dict[str, Any]
+) -> None:
+    fleet = build(COMMENTED)
+    await fleet.remember(fleet.default, nothing)
+    kept = fleet.preferences(fleet.default)
+    assert (kept.port, kept.baudrate, kept.profile) == (None, None, "fast")
+    assert "/dev/ttyACM0" not in text_of(path)
+
+
+async def test_what_is_not_mentioned_stays(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    await fleet.remember(fleet.default, {"autoconnect": True})
+    kept = fleet.preferences(fleet.default)
+    assert (kept.port, kept.baudrate, kept.autoconnect) == ("/dev/ttyACM0", 250000, True)
+
+
+async def test_what_is_remembered_about_one_printer_is_about_no_other(build: Build) -> None:
+    fleet = build(COMMENTED)
+    big = fleet.get("big")
+    assert big is not None
+    await fleet.remember(big, {"port": VIRTUAL, "baudrate": 9600})
+    assert fleet.preferences(big).port == VIRTUAL
+    assert fleet.preferences(fleet.default).port == "/dev/ttyACM0"
+
+
+async def test_what_cannot_be_saved_changes_nothing(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    before = fleet.settings
+    with pytest.raises(LimpetError):
+        await fleet.remember(fleet.default, {"profile": "there is none"})
+    assert fleet.settings is before
+    assert text_of(path) == COMMENTED
+
+
+async def test_two_that_save_at_once_lose_nothing(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    saves: list[Awaitable[None]] = [
+        fleet.remember(printer, {key: value})
+        for printer in fleet
+        for key, value in (("baudrate", 9600), ("autoconnect", True), ("profile", "fast"))
+    ]
+    await asyncio.gather(*saves)
+    for printer in fleet:
+        kept = fleet.preferences(printer)
+        assert (kept.baudrate, kept.autoconnect, kept.profile) == (9600, True, "fast")
+    assert SettingsFile(path).load() == fleet.settings
+
+
+# -- names of ports --
+
+
+async def test_a_preferred_port_is_called_as_it_is_listed(build: Build, tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    async with printer_at(link):
+        fleet = build(f'[ports]\nadded = ["{link}"]\n[printers.a]\nport = "{link.resolve()}"\n')
+        assert str(link) in fleet.port_names()
+        assert fleet.preferred_port(fleet.default) == str(link)
+
+
+async def test_a_preferred_port_that_is_not_plugged_in_keeps_its_name(build: Build) -> None:
+    fleet = build(COMMENTED.replace("ttyACM0", "ttyACM99"))
+    assert fleet.preferred_port(fleet.default) == "/dev/ttyACM99"
+    assert fleet.preferred_port(list(fleet)[1]) is None
+
+
+async def test_a_port_is_remembered_under_the_name_it_was_added_by(build: Build, tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    async with printer_at(link):
+        fleet = build(f'[ports]\nadded = ["{link}"]\n')
+        await fleet.remember(fleet.default, {"port": str(link.resolve())})
+        assert fleet.preferences(fleet.default).port == str(link)
+
+
+# -- start and stop --
+
+
+async def test_at_startup_only_those_connect_that_are_to(build: Build) -> None:
+    fleet = build(
+        '[printers.a]\nport = "VIRTUAL"\nbaudrate = 115200\nautoconnect = true\n[printers.b]\nport = "VIRTUAL"\n'
+    )
+    async with stopped_at_the_end(fleet):
+        fleet.start()
+        first, second = fleet
+        await eventually(lambda: first.snapshot.state is State.OPERATIONAL)
+        assert second.snapshot.state is State.OFFLINE
+    assert first.snapshot.state is State.OFFLINE
+
+
+async def test_at_startup_a_printer_is_waited_for(build: Build, tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    fleet = build(
+        f'[ports]\nadded = ["{link}"]\n[printers.a]\nport = "{link}"\nbaudrate = 115200\nautoconnect = true\n'
+    )
+    async with stopped_at_the_end(fleet):
+        fleet.start()
+        await eventually(lambda: fleet.default.snapshot.state is State.OFFLINE_AFTER_ERROR)
+        async with printer_at(link):
+            await eventually(lambda: fleet.default.snapshot.state is State.OPERATIONAL)
+            await fleet.stop()
+
+
+async def test_several_printers_are_connected_at_once_each_to_its_own(build: Build, tmp_path: Path) -> None:
+    links = [tmp_path / "one", tmp_path / "two"]
+    tables = "".join(f'[printers.{link.name}]\nport = "{link}"\nbaudrate = 115200\n' for link in links)
+    fleet = build(f"[ports]\nadded = {[str(link) for link in links]}\n{tables}")
+    async with printer_at(links[0]), printer_at(links[1]), stopped_at_the_end(fleet):
+        for printer in fleet:
+            printer.connect(target(fleet, printer.id))
+        await eventually(lambda: all(printer.snapshot.state is State.OPERATIONAL for printer in fleet))
+        assert [printer.snapshot.port for printer in fleet] == [str(link) for link in links]
+        first, second = fleet
+        await first.disconnect()
+        assert second.snapshot.state is State.OPERATIONAL
