@@ -67,6 +67,7 @@ class Port:
     def answers_the_greeting(self) -> None:
         self.says("ok")
         self.says("FIRMWARE_NAME:Marlin 2.1", "ok")
+        self.says("ok T:20 /0 B:20 /0")
 
     def close(self) -> None:
         self.abort()

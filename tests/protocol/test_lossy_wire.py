@@ -121,8 +121,11 @@ _TO_HOST = st.lists(_FAULT | st.just("double"), max_size=60)
 
 
 def scheduled(faults: list[str | tuple[int, int]]) -> Spoil:
-    """The n-th line suffers the n-th fault; after the last one the wire is clean."""
-    waiting = iter(faults)
+    """The n-th line suffers the n-th fault, but no more than three in a row; after the last one the wire is clean.
+
+    A wire on which nothing arrives for long is a dead one, and the session rightly ends.
+    """
+    waiting = iter(fault if set(faults[max(0, n - 3) : n]) != {fault} else "-" for n, fault in enumerate(faults))
 
     def spoil(line: bytes) -> bytes:
         match next(waiting, "-"):

@@ -34,7 +34,6 @@ def greeted(window: int = 1) -> Session:
     assert session.data_to_send() == M115
     session.receive_data(b"FIRMWARE_NAME:Marlin 2.1.2\nok\n", 0.0)
     assert SessionOpened("Marlin 2.1.2") in events(session)
-    session.handle_timer(0.0)
     assert session.data_to_send() == M105
     session.receive_data(b"ok T:20 /0\n", 0.0)
     events(session)
@@ -93,9 +92,9 @@ def test_late_answers_to_earlier_hellos_are_waited_for() -> None:
     session.receive_data(b"ok\n", 3.0)
     session.receive_data(b"ok\nok\n", 3.01)
     session.receive_data(b"FIRMWARE_NAME:Marlin\n", 3.02)
-    assert not session.ready
+    assert SessionOpened("Marlin") not in events(session)
     session.receive_data(b"ok\n", 3.03)
-    assert session.ready
+    assert SessionOpened("Marlin") in events(session)
 
 
 @pytest.mark.parametrize("time_between", [0.001, 0.2])
@@ -105,7 +104,7 @@ def test_repetier_which_says_ok_before_it_answers_opens_too(time_between: float)
     session.receive_data(b"ok\n", 0.01)
     session.receive_data(b"ok 1\n", 0.02)
     session.receive_data(b"FIRMWARE_NAME:Repetier_1.0.4\n", 0.02 + time_between)
-    assert session.ready
+    assert SessionOpened("Repetier_1.0.4") in events(session)
     assert session.firmware.family == "Repetier"
 
 
@@ -415,6 +414,7 @@ def test_a_reset_starts_a_new_greeting() -> None:
     assert session.data_to_send() == M115
     session.receive_data(b"FIRMWARE_NAME:Marlin\nok\n", 1.5)
     assert SessionOpened("Marlin") in events(session)
+    session.receive_data(b"ok T:20 /0\n", 1.5)
     assert session.ready
 
 

@@ -191,9 +191,11 @@ class Connection:
                     missing = reason.code == "port_missing" and self._target.port is not None
                     waits = waits or (self._target.awaits_port and missing)
                 else:
+                    since = time.monotonic()
                     reason, traffic = await self._hold(link)
                     waits = self._target.faithful
-                    pauses = self._pauses()
+                    if time.monotonic() - since >= self._patience.longest_pause:
+                        pauses = self._pauses()
                 waits = waits and reason.code != "firmware_halted"
                 self._fail(reason, traffic, waiting=waits)
                 if not waits:

@@ -293,8 +293,8 @@ class Session:
         name = self._firmware_name or ""
         self.firmware = firmware_named(name)
         self._state = _State.OPEN
-        self._poll_at = now
         self._events.append(SessionOpened(name))
+        self._append("M105", now)
 
     def _give_up(self) -> None:
         if not self.bytes_received:
@@ -387,9 +387,9 @@ class Session:
 
     def _on_resend(self, number: int, now: float) -> None:
         if self._state is _State.CHALLENGING and 1 <= number <= self._window.next_number:
-            self._open(now)
             self._window.rewind(number)
             self._hold(now)
+            self._open(now)
         elif self._numbering and self._rewind(number):
             self._hold(now)
 
