@@ -342,7 +342,7 @@ async def test_a_change_of_rate_forgets_what_was_heard_before(link: Link, port: 
     link.adopt(events.append, nothing)
     assert (port.rates, link.baudrate) == ([250000], 250000)
     heard = [event.line for event in events if isinstance(event, LineReceived)]
-    assert heard == ["ok", "FIRMWARE_NAME:Marlin 2.1", "ok"]
+    assert heard == ["ok", "FIRMWARE_NAME:Marlin 2.1", "ok", "ok T:20 /0 B:20 /0"]
 
 
 # -- closing --
