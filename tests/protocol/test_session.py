@@ -221,6 +221,15 @@ def test_firmware_that_never_says_ok_after_a_resend_is_obeyed_after_half_a_secon
     assert after(session, 0.61) == b"N3 G1 X1*98\n"
 
 
+def test_a_request_that_is_said_again_and_again_does_not_put_off_the_answer() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.data_to_send()
+    for tenths in range(1, 7):
+        session.receive_data(b"Resend: 3\n", tenths / 10)
+    assert after(session, 0.61) == b"N3 G1 X1*98\n"
+
+
 def test_a_resend_of_several_lines_goes_back_exactly() -> None:
     session = greeted(window=4)
     for x in range(4):
@@ -236,6 +245,14 @@ def test_a_complaint_whose_resend_was_lost_is_enough() -> None:
     session.data_to_send()
     session.receive_data(b"Error:checksum mismatch, Last Line: 2\nok\n", 0.1)
     assert session.data_to_send() == b"N3 G1 X1*98\n"
+
+
+def test_a_complaint_that_names_the_last_good_line_is_enough_even_without_an_ok() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.data_to_send()
+    session.receive_data(b"Error:checksum mismatch, Last Line: 2\n", 0.1)
+    assert after(session, 0.7) == b"N3 G1 X1*98\n"
 
 
 def test_a_lost_ok_does_not_double_a_line() -> None:

@@ -116,7 +116,7 @@ class Session:
         self._buffer = bytearray()
         self._heard_at = now
         self._busy_seen = False
-        self._rejected: int | None = None
+        self._rejected = False
         self._skipped = False
         self._hold_until: float | None = None
         self._reported_at: float | None = None
@@ -180,7 +180,7 @@ class Session:
     def repair(self, now: float) -> None:
         """Go on as if the printer had acknowledged; frees a line that is stuck on a lost `ok`."""
         if self._state is _State.OPEN and (self._window.in_flight or self._hold_until is not None):
-            self._rejected = None
+            self._rejected = False
             self._on_ok(None, now)
 
     def receive_data(self, data: bytes, now: float) -> None:
@@ -229,7 +229,7 @@ class Session:
 
     def _forget_lines(self, now: float) -> None:
         self._window.clear()
-        self._rejected = None
+        self._rejected = False
         self._skipped = False
         self._hold_until = None
         self._retry_at = now
@@ -343,8 +343,11 @@ class Session:
                     self._open_when_quiet(now)
             case ResendRequested(line_number=number):
                 self._on_resend(number, now)
-            case LineRejected(last_line=last) if self._numbering:
-                self._rejected = self._window.oldest if last is None else last + 1
+            case LineRejected(last_line=None) if self._numbering:
+                self._rejected = True
+            case LineRejected(last_line=int(last)):
+                # As good as the Resend that follows, which may get lost.
+                self._on_resend(last + 1, now)
             case LineSkipped(line_number=number) if self._numbering:
                 self._skipped = self._window.is_fresh(number)
             case BusyReported():
@@ -369,13 +372,13 @@ class Session:
         elif self._skipped:
             # It cannot have been executed before: the printer misses an earlier line, and asks for that.
             self._skipped = False
-        elif self._rejected is not None:
+        elif self._rejected:
             # The Resend itself was lost on the way; the complaint before it told as much.
-            if not self._rewind(self._rejected):
+            if not self._rewind(self._window.oldest):
                 return
         elif self._window.in_flight and self._window.acknowledge(number):
             self._made_progress(now)
-        self._rejected = None
+        self._rejected = False
         self._write_more(now)
 
     def _made_progress(self, now: float) -> None:
@@ -390,11 +393,15 @@ class Session:
             self._window.rewind(number)
             self._hold(now)
             self._open(now)
-        elif self._numbering and self._rewind(number):
+        elif self._numbering and not self._is_held_at(number) and self._rewind(number):
             self._hold(now)
 
+    def _is_held_at(self, number: int) -> bool:
+        """It is about to be written anyway: the complaint before the Resend has said the same."""
+        return self._hold_until is not None and self._window.oldest == number
+
     def _hold(self, now: float) -> None:
-        self._rejected = None
+        self._rejected = False
         self._skipped = False
         self._hold_until = now + self.firmware.resend_ok
 
