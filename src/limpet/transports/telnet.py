@@ -34,7 +34,9 @@ class Telnet:
         """What is said when the connection is there: 8 data bits, no parity, one stop bit, no flow control."""
         offers = b"".join(bytes((IAC, verb, option)) for option in sorted(_WE_DO) for verb in (WILL, DO))
         settings = ((SET_DATASIZE, 8), (SET_PARITY, 1), (SET_STOPSIZE, 1), (SET_CONTROL, NO_FLOW_CONTROL))
-        return offers + self.rate(baudrate) + b"".join(_command(code, bytes((value,))) for code, value in settings)
+        line = b"".join(_command(code, bytes((value,))) for code, value in settings)
+        # What the server has read before the rate was right is noise.
+        return offers + self.rate(baudrate) + line + self.purge()
 
     def rate(self, baudrate: int) -> bytes:
         """Set the rate in bits/s."""
@@ -91,7 +93,7 @@ class Telnet:
 
     def _negotiate(self, verb: int, option: int) -> None:
         """We have offered all that we do: an agreement needs no answer, an offer of something else a refusal."""
-        if option == COM_PORT and verb in (DONT, WONT):
+        if option == COM_PORT and verb == DONT:
             self.refused = True
         elif option not in _WE_DO and verb in (DO, WILL):
             self._replies += bytes((IAC, WONT if verb == DO else DONT, option))

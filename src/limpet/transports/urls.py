@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from limpet.errors import Fault, PortError
+from limpet.transports.network import open_rfc2217, open_socket
 
 
 class Transport(Protocol):
@@ -54,7 +55,7 @@ async def _open_serial(path: str, baudrate: int, receiver: asyncio.Protocol) -> 
     return await open_serial(path, baudrate, receiver)
 
 
-OPENERS: Openers = {SERIAL: _open_serial}
+OPENERS: Openers = {SERIAL: _open_serial, "socket": open_socket, "rfc2217": open_rfc2217}
 """What can be opened without further ado; `OPENERS | {VIRTUAL: ...}` adds a virtual printer."""
 
 
