@@ -62,6 +62,10 @@ def text_of(path: Path) -> str:
     return path.read_text()
 
 
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
 def target(fleet: Fleet, id: str, **request: Any) -> Target:
     printer = fleet.get(id)
     assert printer is not None
@@ -249,3 +253,36 @@ async def test_several_printers_are_connected_at_once_each_to_its_own(build: Bui
         first, second = fleet
         await first.disconnect()
         assert second.snapshot.state is State.OPERATIONAL
+
+
+async def test_what_a_person_has_edited_meanwhile_stays_in_the_file_and_holds_from_the_next_start(
+    build: Build, path: Path
+) -> None:
+    fleet = build("[printers.mini]\nbaudrate = 9600\n")
+    write(path, 'default_printer = "big"\n[printers.big]\n[printers.mini]\nreconnect = false\n')
+    await fleet.remember(fleet.default, {"baudrate": 115200})
+    assert [printer.id for printer in fleet] == ["mini"]
+    assert fleet.default.id == "mini"
+    assert fleet.preferences(fleet.default).baudrate == 115200
+    assert fleet.preferences(fleet.default).reconnect
+    edited = SettingsFile(path).load()
+    assert edited.default_printer == "big"
+    assert (edited.printers["mini"].baudrate, edited.printers["mini"].reconnect) == (115200, False)
+
+
+async def test_detection_leaves_the_ports_of_other_printers_alone(path: Path, tmp_path: Path) -> None:
+    mine, saved, free = (tmp_path / name for name in ("mine", "saved", "free"))
+    write(path, f'[printers.a]\n[printers.b]\nport = "{mine}"\n[printers.c]\nport = "{saved}"\n')
+    file = SettingsFile(path, added_ports=[str(mine), str(saved), str(free)])
+    async with printer_at(mine), printer_at(saved):
+        fleet = Fleet(file, file.load(), openers(), patience=QUICK)
+        async with stopped_at_the_end(fleet):
+            fleet.default.connect(target(fleet, "a"))
+            await eventually(lambda: fleet.default.snapshot.state is State.OFFLINE_AFTER_ERROR)
+            failure = fleet.default.snapshot.failure
+            assert failure is not None
+            assert failure.fault.code == "no_printer_found"
+            async with printer_at(free):
+                fleet.default.connect(target(fleet, "a"))
+                await eventually(lambda: fleet.default.snapshot.state is State.OPERATIONAL)
+                assert fleet.default.snapshot.port == str(free)

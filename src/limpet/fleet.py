@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-from limpet.errors import LimpetError
+from msgspec import structs
+
 from limpet.printer.connection import Patience, Target
 from limpet.printer.printer import Printer
 from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
 from limpet.transports.ports import PortList, find, stable
-from limpet.transports.urls import Openers
+from limpet.transports.urls import VIRTUAL, Openers
 
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
@@ -31,7 +32,12 @@ class Fleet:
         self._saving = asyncio.Lock()
         self._printers = {
             id: Printer(
-                id, self.ports, openers, additional_baudrates=settings.ports.additional_baudrates, patience=patience
+                id,
+                self.ports,
+                openers,
+                additional_baudrates=settings.ports.additional_baudrates,
+                reserved=partial(self._devices_of_others, id),
+                patience=patience,
             )
             for id in settings.printers
         }
@@ -85,7 +91,10 @@ class Fleet:
             kept["baudrate"] = None
         async with self._saving:
             edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
-            self.settings = await asyncio.to_thread(self._file.edit, edits)
+            await asyncio.to_thread(self._file.edit, edits)
+            # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
+            row = structs.replace(self.preferences(printer), **kept)
+            self.settings = structs.replace(self.settings, printers={**self.settings.printers, printer.id: row})
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
@@ -117,8 +126,14 @@ class Fleet:
 
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
-        with contextlib.suppress(LimpetError):
-            await asyncio.gather(*(printer.disconnect() for printer in self))
+        await asyncio.gather(*(printer.disconnect() for printer in self))
+
+    def _devices_of_others(self, id: str) -> set[str]:
+        """What detection leaves alone: ports that other printers have open, or are saved for them."""
+        ports = self.ports.look()
+        others = [printer for printer in self if printer.id != id]
+        names = [name for one in others for name in (one.snapshot.port, self.preferences(one).port) if name]
+        return {port.device for name in names if (port := find(ports, name)) is not None and port.path != VIRTUAL}
 
 
 def _now() -> float:

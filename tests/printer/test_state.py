@@ -30,7 +30,7 @@ from limpet.protocol.events import (
     TemperaturesReported,
 )
 
-FAILURE = ConnectionFailed(Fault("unplugged", "It has gone", "Look for it"), at=1.0, traffic=("> M105",), waiting=True)
+FAILURE = ConnectionFailed(Fault("unplugged", "It has gone", "Look for it"), at=1.0, traffic=("> M105",))
 BUSY = Snapshot(
     state=State.OPERATIONAL,
     port="/dev/ttyACM0",
@@ -152,3 +152,14 @@ def test_every_open_state_can_fail(state: State) -> None:
 
 def test_only_a_handshake_leads_to_operational() -> None:
     assert {state for state in State if State.OPERATIONAL in NEXT[state]} == {State.DETECTING, State.CONNECTING}
+
+
+def test_a_printer_is_waited_for_until_somebody_wants_something_else() -> None:
+    waiting = ConnectionFailed(FAILURE.fault, at=1.0, waiting=True)
+    snapshot = apply(apply(BUSY, waiting), StateChanged(State.OFFLINE_AFTER_ERROR))
+    assert snapshot.failure == waiting
+    for state in (State.OFFLINE, State.OPENING, State.DETECTING):
+        failure = apply(snapshot, StateChanged(state)).failure
+        assert failure is not None
+        assert not failure.waiting
+        assert failure.fault == waiting.fault

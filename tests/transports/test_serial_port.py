@@ -24,7 +24,7 @@ from serialx.platforms.serial_linux import LinuxSerial
 from limpet.errors import Fault, PortError
 from limpet.transports import serial_port
 from limpet.transports.serial_port import SerialPort, open_serial
-from limpet.transports.urls import OPENERS, open_port, scheme_of
+from limpet.transports.urls import open_port, scheme_of
 
 
 class Receiver(asyncio.Protocol):
@@ -572,10 +572,9 @@ async def test_a_path_is_opened_as_a_serial_device(terminal: Terminal) -> None:
     await port.wait_closed()
 
 
-@pytest.mark.parametrize("name", ["socket://host:23", "VIRTUAL", "device:///dev/ttyUSB0"])
+@pytest.mark.parametrize("name", ["VIRTUAL", "device:///dev/ttyUSB0"])
 async def test_a_kind_of_port_that_is_unknown_lists_those_that_are_known(name: str) -> None:
-    openers = {**OPENERS, "rfc2217": open_serial}
     with pytest.raises(PortError, match="no such kind of port") as caught:
-        await open_port(name, 115200, Receiver(), openers)
+        await open_port(name, 115200, Receiver())
     assert caught.value.fault.code == "port_missing"
-    assert caught.value.fault.hint == "There are: device paths, rfc2217://."
+    assert caught.value.fault.hint == "There are: device paths, socket://, rfc2217://."

@@ -70,6 +70,9 @@ class Patience:
     pause: float = 1.0
     """Between two attempts at a port that is there; doubles each time, up to `longest_pause`."""
     longest_pause: float = 30.0
+    search_pause: float = 60.0
+    """The same between two detections, which write to every port; a port that appears is looked at at once."""
+    longest_search_pause: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Connection:
         next_command: Callable[[], str | None],
         *,
         additional_baudrates: Sequence[int] = (),
+        reserved: Callable[[], Collection[str]] = frozenset,
         patience: Patience | None = None,
     ) -> None:
         self.state = State.OFFLINE
@@ -114,6 +118,7 @@ class Connection:
         self._on_event = on_event
         self._next_command = next_command
         self._rates = (*LIKELY_BAUDRATES, *additional_baudrates)
+        self._reserved = reserved
         self._patience = patience or Patience()
         self._target = Target()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -258,13 +263,16 @@ class Connection:
     # -- detection --
 
     def _candidates(self, name: str | None) -> list[Port]:
-        """What may be asked: each device once, and nothing on the line of the kernel's console."""
+        """What may be asked: each device once, nothing of other printers, and not the line of the kernel's console."""
         ports = self._ports.look()
         if name is not None:
             port = find(ports, name)
             return [port] if port is not None else []
         real = {port.device: port for port in reversed(ports) if port.kind not in ("virtual", "console")}
-        return [port for port in ports if port in real.values()] or [port for port in ports if port.path == VIRTUAL]
+        if not real:
+            return [port for port in ports if port.path == VIRTUAL]
+        reserved = self._reserved()
+        return [port for port in ports if port in real.values() and port.device not in reserved]
 
     async def _detect(self, candidates: Sequence[Port], target: Target) -> Link:
         """The first of the candidates that proves to be a printer."""
@@ -365,10 +373,12 @@ class Connection:
 
     def _pauses(self) -> Iterator[float]:
         """Seconds between attempts, with jitter so that many printers do not march in step."""
-        pause = self._patience.pause
+        pause, longest = self._patience.pause, self._patience.longest_pause
+        if self._target.port is None:
+            pause, longest = self._patience.search_pause, self._patience.longest_search_pause
         while True:
             yield pause * random.uniform(0.8, 1.2)  # noqa: S311
-            pause = min(2 * pause, self._patience.longest_pause)
+            pause = min(2 * pause, longest)
 
     def _stable_name(self, path: str) -> str:
         ports = self._ports.look()

@@ -32,7 +32,7 @@ _ROWS = {
     ),
     "unplugged": (
         "{port} has gone away: {detail}",
-        "Check the cable and the printer's power; it is taken up again when it is back",
+        "Check the cable and the printer's power",
     ),
     "firmware_halted": (
         "The firmware has halted: {detail}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection, Patience, Target
@@ -39,9 +39,11 @@ class Printer:
         openers: Openers,
         *,
         additional_baudrates: Sequence[int] = (),
+        reserved: Callable[[], Collection[str]] = frozenset,
         patience: Patience | None = None,
     ) -> None:
         self.id = id
+        self._wish = 0
         self.snapshot = Snapshot()
         self._commands: deque[str] = deque()
         self._subscriptions: set[Subscription] = set()
@@ -51,6 +53,7 @@ class Printer:
             self._on_event,
             self._next_command,
             additional_baudrates=additional_baudrates,
+            reserved=reserved,
             patience=patience,
         )
 
@@ -61,12 +64,21 @@ class Printer:
 
     # -- verbs --
 
+    def new_wish(self) -> int:
+        """Whoever has to wait before connecting takes a number first, and looks whether it `is_latest_wish` after."""
+        self._wish += 1
+        return self._wish
+
+    def is_latest_wish(self, number: int) -> bool:
+        return number == self._wish
+
     def connect(self, target: Target) -> None:
         """Connect, reconnect, or replace the attempt that is under way."""
         self._connection.connect(target)
 
     async def disconnect(self) -> None:
         """End the connection or the attempt, and the wish for one; the port is free when this returns."""
+        self.new_wish()
         await self._connection.disconnect()
 
     def send(self, *commands: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from msgspec import structs
+
 from limpet.errors import Fault
 from limpet.protocol.events import (
     CapabilityReported,
@@ -85,12 +87,14 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
     """The snapshot after `event`; the same object when nothing in it has changed."""
     match event:
         case StateChanged(state=state, port=port, baudrate=baudrate, profile=profile):
+            failure = None if state is State.OPERATIONAL else snapshot.failure
+            if failure is not None and failure.waiting and state is not State.OFFLINE_AFTER_ERROR:
+                failure = structs.replace(failure, waiting=False)
             if state in CLOSED:
-                return Snapshot(state=state, failure=snapshot.failure, candidates=snapshot.candidates)
+                return Snapshot(state=state, failure=failure, candidates=snapshot.candidates)
             if state in (State.OPENING, State.DETECTING) and state is not snapshot.state:
                 # What is known is about the printer before.
-                snapshot = Snapshot(failure=snapshot.failure)
-            failure = None if state is State.OPERATIONAL else snapshot.failure
+                snapshot = Snapshot()
             return replace(snapshot, state=state, port=port, baudrate=baudrate, profile=profile, failure=failure)
         case ConnectionFailed():
             return replace(snapshot, failure=event)

@@ -48,9 +48,12 @@ async def _connect(call: Call, body: dict[str, Any]) -> None:
     target = fleet.target(printer, port=port, baudrate=baudrate, profile=profile)
     if printer.is_printing and target.port != printer.snapshot.port:
         raise Conflict("A print is under way; cancel it before you connect to another port")
+    wish = printer.new_wish()
     if changes:
         await fleet.remember(printer, changes)
-    printer.connect(target)
+    # Saving takes a moment, in which somebody may have asked for something else.
+    if printer.is_latest_wish(wish):
+        printer.connect(target)
 
 
 async def _disconnect(call: Call, _: dict[str, Any]) -> None:
