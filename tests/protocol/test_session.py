@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limpet.protocol.events import Event, LineReceived, LineSent, PrinterRestarted, SessionEnded, SessionOpened
-from limpet.protocol.session import GREETING_TIME, MAX_LINE, MAX_RESENDS, SILENCE, Session
+from limpet.protocol.patience import SILENCE
+from limpet.protocol.session import GREETING_TIME, MAX_LINE, MAX_RESENDS, Session
 from limpet.protocol.window import HISTORY
 
 HELLO = b"\nN0 M110 N0*125\n"

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, auto
 
-from limpet.protocol.commands import clean, code_of, number_line
+from limpet.protocol.commands import clean, number_line
 from limpet.protocol.events import (
     Acknowledged,
     BootReported,
@@ -41,14 +41,8 @@ from limpet.protocol.events import (
     SessionOpened,
     TemperaturesReported,
 )
-from limpet.protocol.firmware import (
-    HARMLESS_COMMANDS,
-    LONG_COMMANDS,
-    MOVE_COMMANDS,
-    UNKNOWN,
-    Firmware,
-    firmware_named,
-)
+from limpet.protocol.firmware import UNKNOWN, Firmware, firmware_named
+from limpet.protocol.patience import BUSY_GRACE, may_repeat, silence_limit, takes_long, until_retry
 from limpet.protocol.replies import events_of
 from limpet.protocol.window import Line, Window
 
@@ -66,13 +60,6 @@ QUIET = 0.3
 WRONG_RATE_TIME = 3.0
 """A rate is called wrong when this much time has brought little but unreadable bytes."""
 
-SILENCE = 15.0
-"""Seconds without a byte after which a printer that owes an answer is given up."""
-MOVE_SILENCE = 180.0
-"""The same where a full planner may hold back the `ok` for as long as a slow move takes."""
-MACRO_SILENCE = 3600.0
-BUSY_GRACE = 6.0
-"""A printer that says `busy` does so every 2 s: three missed ones and it is not busy any more."""
 MAX_RETRIES = 12
 MAX_RESENDS = 20
 """Requests for the same line without progress after which the line is given up as stuck."""
@@ -426,7 +413,7 @@ class Session:
     def _on_wait(self, now: float) -> None:
         # It has nothing to do, so what is in flight got lost, unless the two have just crossed.
         in_flight = self._window.in_flight
-        if in_flight and now >= in_flight[0].sent_at + 2 * QUIET and self._may_repeat(in_flight[0].command):
+        if in_flight and now >= in_flight[0].sent_at + 2 * QUIET and may_repeat(in_flight[0].command, self.firmware):
             self._retry_at = min(self._retry_at, now)
             self._retry(now)
 
@@ -465,43 +452,21 @@ class Session:
         line = self._window.in_flight[0]
         # Before our question the printer owed nothing.
         silent = now - max(self._heard_at, line.asked_at)
-        if silent >= self._silence_limit(line.command):
+        if silent >= silence_limit(line.command, self.firmware, says_busy=self._busy_seen):
             self._end("timeout", f"no answer to {line.command} for {silent:.0f} s")
             return
-        if line.retries >= MAX_RETRIES and not self._takes_long(line.command):
+        if line.retries >= MAX_RETRIES and not takes_long(line.command, self.firmware):
             self._end("timeout", f"it talks, but did not acknowledge {line.command} in {line.retries} attempts")
             return
         line.retries += 1
-        if self._may_repeat(line.command):
+        if may_repeat(line.command, self.firmware):
             self.resends += self._window.rewind(line.number)
             self._write_more(now)
         else:
             self._retry_at = now + self._patience(line)
 
     def _patience(self, line: Line) -> float:
-        """Seconds until an unanswered line is written again: longer for slow commands, doubling each time."""
-        if self._takes_long(line.command):
-            base = BUSY_GRACE if self._busy_seen else 15.0
-        elif code_of(line.command) in MOVE_COMMANDS:
-            base = 3.0
-        else:
-            base = 1.0
-        return min(base * 2.0 ** min(line.retries, 6), 60.0)
-
-    def _may_repeat(self, command: str) -> bool:
-        return self.firmware.checks_order or code_of(command) in HARMLESS_COMMANDS
-
-    def _silence_limit(self, command: str) -> float:
-        if self._busy_seen:
-            return SILENCE
-        code = _family(code_of(command))
-        if code in MOVE_COMMANDS:
-            return MOVE_SILENCE
-        return LONG_COMMANDS.get(code, MACRO_SILENCE if self._takes_long(command) else SILENCE)
-
-    def _takes_long(self, command: str) -> bool:
-        code = _family(code_of(command))
-        return code in LONG_COMMANDS or (not code and self.firmware.has_macros)
+        return until_retry(line.command, self.firmware, retries=line.retries, says_busy=self._busy_seen)
 
     def _poll_interval(self, now: float) -> float:
         reported = self._reported_at is not None and now - self._reported_at < POLL_INTERVAL_REPORTED
@@ -518,7 +483,3 @@ class Session:
 
 
 _NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))
-
-
-def _family(code: str) -> str:
-    return "T" if code.startswith("T") else code

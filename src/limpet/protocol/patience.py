@@ -1,0 +1,53 @@
+"""How long to wait for which command, in seconds, and what may be done about it."""
+
+from __future__ import annotations
+
+from limpet.protocol.commands import code_of
+from limpet.protocol.firmware import HARMLESS_COMMANDS, LONG_COMMANDS, MOVE_COMMANDS, Firmware
+
+SILENCE = 15.0
+"""Without a byte from a printer that owes an answer, before it is given up."""
+MOVE_SILENCE = 180.0
+"""The same where a full planner may hold back the `ok` for as long as a slow move takes."""
+MACRO_SILENCE = 3600.0
+"""The same for what may be a macro."""
+BUSY_GRACE = 6.0
+"""A printer that says `busy` does so every 2 s: three missed ones and it is not busy any more."""
+LONGEST_WAIT = 60.0
+
+
+def until_retry(command: str, firmware: Firmware, *, retries: int, says_busy: bool) -> float:
+    """Until an unanswered line is written again: longer for slow commands, doubling each time."""
+    if takes_long(command, firmware):
+        base = BUSY_GRACE if says_busy else 15.0
+    elif code_of(command) in MOVE_COMMANDS:
+        base = 3.0
+    else:
+        base = 1.0
+    return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
+
+
+def silence_limit(command: str, firmware: Firmware, *, says_busy: bool) -> float:
+    """Until a printer that says nothing at all is given up."""
+    if says_busy:
+        return SILENCE
+    code = _family(command)
+    if code in MOVE_COMMANDS:
+        return MOVE_SILENCE
+    return LONG_COMMANDS.get(code, MACRO_SILENCE if takes_long(command, firmware) else SILENCE)
+
+
+def takes_long(command: str, firmware: Firmware) -> bool:
+    """Homing, heating, waiting for a person, and what no table knows where there are macros."""
+    code = _family(command)
+    return code in LONG_COMMANDS or (not code and firmware.has_macros)
+
+
+def may_repeat(command: str, firmware: Firmware) -> bool:
+    """Whether the line may be written again although nobody has asked for it."""
+    return firmware.checks_order or code_of(command) in HARMLESS_COMMANDS
+
+
+def _family(command: str) -> str:
+    code = code_of(command)
+    return "T" if code.startswith("T") else code
