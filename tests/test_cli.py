@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -277,6 +278,35 @@ def test_the_virtual_printer_answers_behind_its_link_and_cleans_up(tmp_path: Pat
     assert code == 0
     assert "Traceback" not in err
     assert not link.is_symlink()
+
+
+def test_detect_tells_of_each_port_what_it_is(data: Path, tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    program = Program("virtual", "--link", str(link), "--baud", "250000")
+    try:
+        program.wait_for("ready at")
+        found = limpet("detect", str(link), "--json", data=data)
+        assert json.loads(found.stdout) == [
+            {
+                "port": str(link),
+                "verdict": "a printer: Marlin 2.1.2 (Virtual), at 250000 baud",
+                "baudrate": 250000,
+                "firmware": "Marlin 2.1.2 (Virtual)",
+                "code": None,
+            }
+        ]
+        assert found.returncode == 0
+        assert f"{link}: asking at 115200 baud" in found.stderr
+        held = link.open("rb", buffering=0)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        busy = limpet("detect", str(link), data=data)
+        held.close()
+        assert busy.returncode == 1
+        assert f"({os.getpid()})" in busy.stdout
+    finally:
+        program.process.kill()
+        program.process.communicate()
+    assert limpet("detect", str(tmp_path / "nothing"), data=data).returncode == 2
 
 
 def test_help_and_version_are_there(data: Path) -> None:

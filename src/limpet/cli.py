@@ -22,6 +22,7 @@ from limpet.errors import LimpetError
 if TYPE_CHECKING:
     from limpet.keys import KeyStore
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
+    from limpet.transports.ports import Port
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -98,6 +99,45 @@ def _ports(options: argparse.Namespace) -> int:
     ports = PortList(added=settings.added, ignored=settings.ignored, virtual=settings.virtual, consoles=True).look()
     print(json.dumps(as_json(ports), indent=2) if options.json else table(ports))
     return 0 if ports else 1
+
+
+def _detect(options: argparse.Namespace) -> int:
+    from limpet.printer.detect import find_printers
+    from limpet.settings import SettingsFile
+    from limpet.transports.ports import PortList, parse_added
+    from limpet.transports.urls import OPENERS
+
+    file = SettingsFile(
+        _data_path(options) / "limpet.toml", added_ports=parse_added(os.environ.get("LIMPET_PORTS", ""))
+    )
+    settings = file.load().ports
+    every = PortList(added=(*settings.added, *options.ports), ignored=settings.ignored, virtual=False)
+    ports = list(every.look())
+    if options.ports:
+        ports = [_named(ports, name) for name in options.ports]
+    if not ports:
+        print("There is no port to look at.", file=sys.stderr)
+        return 1
+
+    def tell(port: str, what: str) -> None:
+        print(f"{port}: {what}", file=sys.stderr, flush=True)
+
+    logging.getLogger("limpet").setLevel(logging.ERROR)
+    findings = asyncio.run(find_printers(ports, every, OPENERS, tell))
+    if options.json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        print("\n".join(f"{finding.port}: {finding.verdict}" for finding in findings))
+    return 0 if any(finding.code is None for finding in findings) else 1
+
+
+def _named(ports: Sequence[Port], name: str) -> Port:
+    from limpet.transports.ports import find
+
+    port = find(ports, name)
+    if port is None:
+        raise LimpetError(f"detect: there is no port {name}; limpet ports lists those there are")
+    return port
 
 
 def _virtual(options: argparse.Namespace) -> None:
@@ -204,6 +244,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     ports = commands.add_parser("ports", parents=[common], help="list the ports and what they are")
     ports.add_argument("--json", action="store_true", help="for programs")
     ports.set_defaults(command=_ports)
+
+    detect = commands.add_parser("detect", parents=[common], help="find printers: what answers at which port and rate")
+    detect.add_argument("ports", nargs="*", metavar="PORT", help="ports to look at (default: all but VIRTUAL)")
+    detect.add_argument("--json", action="store_true", help="for programs")
+    detect.set_defaults(command=_detect)
 
     virtual = commands.add_parser("virtual", parents=[common], help="run the virtual printer behind a pseudo-terminal")
     virtual.add_argument("--link", type=Path, required=True, metavar="PATH", help="name that the port gets")
