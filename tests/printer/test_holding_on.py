@@ -11,7 +11,7 @@ import pytest
 from limpet.printer.connection import Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import State
-from limpet.protocol import session
+from limpet.protocol import patience
 from limpet.transports.ports import PortList
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import (
@@ -188,7 +188,7 @@ async def test_a_printer_that_resets_itself_is_greeted_again(printer: Printer) -
 async def test_a_printer_that_falls_silent_is_given_up_and_waited_for(
     printer: Printer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "SILENCE", 0.5)
+    monkeypatch.setattr(patience, "SILENCE", 0.5)
     await connected(printer, **TO_VIRTUAL)
     printer.send("!!DEBUG:go_awol")
     assert failure(await failed(printer, "timeout")).waiting
