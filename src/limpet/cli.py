@@ -22,6 +22,7 @@ from limpet.errors import LimpetError
 if TYPE_CHECKING:
     from limpet.keys import KeyStore
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
+    from limpet.settings import SettingsFile
     from limpet.transports.ports import Port
 
 
@@ -48,16 +49,9 @@ def _serve(options: argparse.Namespace) -> None:
     from limpet.files import make_private_folder
     from limpet.keys import KeyStore
     from limpet.service import serve
-    from limpet.settings import SettingsFile
-    from limpet.transports.ports import parse_added
 
     folder = _data_path(options)
-    file = SettingsFile(
-        folder / "limpet.toml",
-        host=options.host,
-        port=options.port,
-        added_ports=parse_added(os.environ.get("LIMPET_PORTS", "")),
-    )
+    file = _settings_file(folder, host=options.host, port=options.port)
     settings = file.load()
     keys = KeyStore(folder / "keys.json", extra_key=os.environ.get("LIMPET_API_KEY"))
     keys.list()  # A broken key file is told now, not at the first request.
@@ -91,11 +85,9 @@ More keys: limpet keys add NAME
 
 
 def _ports(options: argparse.Namespace) -> int:
-    from limpet.settings import SettingsFile
-    from limpet.transports.ports import PortList, as_json, parse_added, table
+    from limpet.transports.ports import PortList, as_json, table
 
-    added = parse_added(os.environ.get("LIMPET_PORTS", ""))
-    settings = SettingsFile(_data_path(options) / "limpet.toml", added_ports=added).load().ports
+    settings = _settings_file(_data_path(options)).load().ports
     ports = PortList(added=settings.added, ignored=settings.ignored, virtual=settings.virtual, consoles=True).look()
     print(json.dumps(as_json(ports), indent=2) if options.json else table(ports))
     return 0 if ports else 1
@@ -103,14 +95,10 @@ def _ports(options: argparse.Namespace) -> int:
 
 def _detect(options: argparse.Namespace) -> int:
     from limpet.printer.detect import find_printers
-    from limpet.settings import SettingsFile
-    from limpet.transports.ports import PortList, parse_added
+    from limpet.transports.ports import PortList
     from limpet.transports.urls import OPENERS
 
-    file = SettingsFile(
-        _data_path(options) / "limpet.toml", added_ports=parse_added(os.environ.get("LIMPET_PORTS", ""))
-    )
-    settings = file.load().ports
+    settings = _settings_file(_data_path(options)).load().ports
     every = PortList(added=(*settings.added, *options.ports), ignored=settings.ignored, virtual=False)
     ports = list(every.look())
     if options.ports:
@@ -196,6 +184,14 @@ def _data_path(options: argparse.Namespace) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("limpet")
+
+
+def _settings_file(folder: Path, *, host: str | None = None, port: int | None = None) -> SettingsFile:
+    from limpet.settings import SettingsFile
+    from limpet.transports.ports import parse_added
+
+    added = parse_added(os.environ.get("LIMPET_PORTS", ""))
+    return SettingsFile(folder / "limpet.toml", host=host, port=port, added_ports=added)
 
 
 def _key_store(options: argparse.Namespace, *, create: bool = False) -> KeyStore:
