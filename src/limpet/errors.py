@@ -34,8 +34,9 @@ class Fault:
 
 
 class PortError(LimpetError):
-    """A port cannot be opened or used; carries the `Fault` to show."""
+    """A port cannot be opened or used; carries the `Fault` to show, and the last lines that were on the wire."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, traffic: tuple[str, ...] = ()) -> None:
         super().__init__(fault.message)
         self.fault = fault
+        self.traffic = traffic

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from msgspec import structs
 
-from limpet.printer.connection import Patience, Target
+from limpet.memory import Known, Memory
 from limpet.printer.printer import Printer
+from limpet.printer.state import PrinterRecognised
+from limpet.printer.target import Patience, Target
 from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
+STOP_TIME = 0.5
+"""Seconds that a file which is being written is waited for at the end."""
 
 
 class Fleet:
@@ -29,6 +34,8 @@ class Fleet:
         self.ports = PortList(
             added=settings.ports.added, ignored=settings.ports.ignored, virtual=settings.ports.virtual
         )
+        self._memory = Memory(file.path.with_name("known.json"))
+        self._learning: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
         self._printers = {
             id: Printer(
@@ -37,6 +44,7 @@ class Fleet:
                 openers,
                 additional_baudrates=settings.ports.additional_baudrates,
                 reserved=partial(self._devices_of_others, id),
+                learn=partial(self._learn, id),
                 patience=patience,
             )
             for id in settings.printers
@@ -101,32 +109,42 @@ class Fleet:
         preferences = self.preferences(printer)
         wanted_port = port if port is not None else preferences.port
         wanted_baudrate = baudrate if baudrate is not None else preferences.baudrate
+        known = self._memory.get(printer.id)
+        # Whoever names a port means it, whatever is plugged in there; a preference means the printer.
+        saved = known is not None and port is None and known.port == preferences.port
         return Target(
             port=None if wanted_port == AUTO else wanted_port,
             baudrate=wanted_baudrate or None,
             profile=profile or preferences.profile,
             awaits_port=port is None,
             faithful=preferences.reconnect,
+            identity=known.identity if known is not None and saved else None,
+            likely_port=known.port if known is not None else None,
+            likely_baudrate=known.baudrate if known is not None else None,
         )
 
     def start(self) -> None:
         """Connect the printers that are to be connected at startup; they are waited for."""
         for printer in self:
-            preferences = self.preferences(printer)
-            if preferences.autoconnect:
-                printer.connect(
-                    Target(
-                        port=preferences.port,
-                        baudrate=preferences.baudrate,
-                        profile=preferences.profile,
-                        patient=True,
-                        faithful=preferences.reconnect,
-                    )
-                )
+            if self.preferences(printer).autoconnect:
+                target = self.target(printer, port=None, baudrate=None, profile=None)
+                printer.connect(replace(target, patient=True))
 
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
         await asyncio.gather(*(printer.disconnect() for printer in self))
+        if self._learning:
+            await asyncio.wait(self._learning, timeout=STOP_TIME)
+
+    def _learn(self, id: str, recognised: PrinterRecognised) -> None:
+        """Remember where a printer was found, unless that is another port than the one that is saved for it."""
+        if self.settings.printers[id].port not in (None, recognised.port):
+            return
+        known = Known(port=recognised.port, baudrate=recognised.baudrate, identity=recognised.identity)
+        if self._memory.learn(id, known):
+            saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
+            self._learning.add(saving)
+            saving.add_done_callback(self._learning.discard)
 
     def _devices_of_others(self, id: str) -> set[str]:
         """What detection leaves alone: ports that other printers have open, or are saved for them."""

@@ -28,8 +28,12 @@ QUICK = Patience(
     greeting=1.0,
     wrong_rate=0.5,
     detection=10.0,
+    listening=0.05,
     dwell=0.1,
+    long_dwell=0.1,
+    settled=1.0,
     wrong_dwell=0.05,
+    grace=0.2,
     look=0.05,
     pause=0.1,
     longest_pause=0.2,
@@ -48,8 +52,10 @@ async def eventually(condition: Callable[[], object], within: float = 5.0) -> No
 
 
 @asynccontextmanager
-async def printer_at(link: Path, *, returns_after: float | None = None, **options: Any) -> AsyncIterator[None]:
-    """The virtual printer behind a pty; opening the port resets it."""
+async def printer_at(
+    link: Path, *, returns_after: float | None = None, reset_on_open: bool = True, **options: Any
+) -> AsyncIterator[None]:
+    """The virtual printer behind a pty; opening the port resets it, as long as it is not told otherwise."""
     stop, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(
         serve_virtual_printer(
@@ -57,6 +63,7 @@ async def printer_at(link: Path, *, returns_after: float | None = None, **option
             VirtualPrinterOptions(**{"boot_time": 0.0, **options}),
             stop=stop,
             on_event=lambda _: ready.set(),
+            reset_on_open=reset_on_open,
             returns_after=returns_after,
         )
     )

@@ -111,6 +111,8 @@ async def test_what_is_no_printer_is_told_by_what_it_says(link: Path, says: Any,
         printer.connect(Target(port=str(link), baudrate=9600))
         now = await failed(printer, code)
         assert str(link) in failure(now).fault.message
+        assert any(line.startswith(">") for line in failure(now).traffic)
+        assert any(line.startswith("<") for line in failure(now).traffic) is (says is not bytes)
         assert now.port is None
 
 

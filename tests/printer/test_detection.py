@@ -34,7 +34,7 @@ from tests.printer.rig import (
     sensor,
 )
 
-SHORT = replace(QUICK, detection=0.6, dwell=0.05, greeting=0.2)
+SHORT = replace(QUICK, detection=0.6, dwell=0.05, settled=0.3, greeting=0.2)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_the_one_printer_is_found_among_what_is_none(tmp_path: Path, other
         now = await connected(printer)
         assert (now.port, now.baudrate) == (str(link), 250000)
         assert set(now.candidates) == {str(path) for path in [*others, link]}
-        assert now.candidates[str(link)] == "a printer, at 250000 baud"
+        assert now.candidates[str(link)].verdict == "a printer, at 250000 baud"
 
 
 @pytest.mark.parametrize("baudrate", [115200, 250000, 57600])
@@ -166,6 +166,7 @@ async def test_when_nothing_is_found_it_is_told_what_was_heard_on_each_port(othe
         assert f"{others[1]} is not a printer" in message
         assert f"What {others[2]} says at" in message
         assert "unreadable" in message
+        assert any("starting ..." in line for line in now.failure.traffic)
         assert set(now.candidates) == {str(path) for path in others}
         assert not now.failure.waiting
 
@@ -210,7 +211,7 @@ async def test_a_device_that_goes_away_while_it_is_asked_ends_only_its_own_probe
         printer = await stack.enter_async_context(one_printer(fleeting, link))
         now = await connected(printer)
         assert (now.port, now.baudrate) == (str(link), 230400)
-        assert "asking" not in now.candidates[str(fleeting)]
+        assert now.candidates[str(fleeting)].done
 
 
 async def test_the_candidate_is_shown_while_it_is_asked(tmp_path: Path) -> None:

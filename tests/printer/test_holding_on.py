@@ -70,9 +70,15 @@ class Usb:
         (self.sys / "class/tty").mkdir(parents=True)
         self.dev.mkdir()
         (self.interface / "bInterfaceNumber").write_text("00\n")
-        facts = {"idVendor": "2c99", "idProduct": "0002", "product": "MK3", "manufacturer": "Prusa", "serial": "CZ1"}
+        self.facts(idVendor="2c99", idProduct="0002", product="MK3", manufacturer="Prusa", serial="CZ1")
+
+    def facts(self, **facts: str | None) -> None:
+        """What the device says of itself; None for nothing."""
         for name, text in facts.items():
-            (self.interface.parent / name).write_text(text + "\n")
+            path = self.interface.parent / name
+            path.unlink(missing_ok=True)
+            if text is not None:
+                path.write_text(text + "\n")
 
     def plug(self, name: str, behind: Path) -> None:
         tty = self.interface / "tty" / name

@@ -10,12 +10,15 @@ import pytest
 
 from limpet.errors import Fault
 from limpet.printer.connection import NEXT
+from limpet.printer.identity import Identity
 from limpet.printer.state import (
     CLOSED,
     MAX_CAPABILITIES,
     MAX_HEATERS,
     CandidateTried,
     ConnectionFailed,
+    PrinterRecognised,
+    SdPrint,
     Snapshot,
     State,
     StateChanged,
@@ -26,11 +29,16 @@ from limpet.protocol.events import (
     Event,
     FirmwareIdentified,
     PrinterRestarted,
+    PrintTimeReported,
+    SdPrintEnded,
+    SdPrintReported,
     SessionOpened,
     TemperaturesReported,
 )
 
 FAILURE = ConnectionFailed(Fault("unplugged", "It has gone", "Look for it"), at=1.0, traffic=("> M105",))
+FOUND = CandidateTried("/dev/ttyACM0", "a printer", 250000, done=True)
+SILENT = CandidateTried("/dev/b", "silent", 9600)
 BUSY = Snapshot(
     state=State.OPERATIONAL,
     port="/dev/ttyACM0",
@@ -41,19 +49,24 @@ BUSY = Snapshot(
     firmware_fields={"UUID": "1"},
     capabilities={"AUTOREPORT_TEMP": True},
     temperatures={"tool0": (21.3, 0.0)},
-    candidates={"/dev/ttyACM0": "a printer"},
+    candidates={"/dev/ttyACM0": FOUND},
+    sd_print=SdPrint(1, 2, 3),
 )
 
 EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (StateChanged(State.CONNECTING, "/dev/a", 9600, "p"), {"port": "/dev/a", "baudrate": 9600, "profile": "p"}),
     (FAILURE, {"failure": FAILURE}),
-    (CandidateTried("/dev/b", "silent", 9600), {"candidates": {"/dev/ttyACM0": "a printer", "/dev/b": "silent"}}),
+    (SILENT, {"candidates": {"/dev/ttyACM0": FOUND, "/dev/b": SILENT}}),
     (FirmwareIdentified("Prusa", {"A": "b"}), {"firmware": "Prusa", "firmware_fields": {"A": "b"}}),
     (SessionOpened("Repetier"), {"firmware": "Repetier"}),
     (SessionOpened(""), {}),
     (CapabilityReported("EEPROM", False), {"capabilities": {"AUTOREPORT_TEMP": True, "EEPROM": False}}),
     (TemperaturesReported({"bed": (60.0, 60.0)}), {"temperatures": {"tool0": (21.3, 0.0), "bed": (60.0, 60.0)}}),
-    (PrinterRestarted("start", 1), {"temperatures": {}, "capabilities": {}}),
+    (PrinterRestarted("start", 1), {"temperatures": {}, "capabilities": {}, "sd_print": None}),
+    (PrinterRecognised("/dev/a", 9600, Identity(uuid="1")), {"identity": Identity(uuid="1")}),
+    (SdPrintReported(5, 10), {"sd_print": SdPrint(5, 10, 3)}),
+    (PrintTimeReported(7), {"sd_print": SdPrint(1, 2, 7)}),
+    (SdPrintEnded(), {"sd_print": None}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
@@ -88,8 +101,12 @@ def test_a_new_attempt_forgets_the_printer_before(state: State) -> None:
 
 def test_a_detection_keeps_what_it_has_found_out_while_it_goes_on() -> None:
     snapshot = apply(BUSY, StateChanged(State.DETECTING, "/dev/a", 9600))
-    snapshot = apply(snapshot, CandidateTried("/dev/a", "silent"))
-    assert apply(snapshot, StateChanged(State.DETECTING, "/dev/b", 9600)).candidates == {"/dev/a": "silent"}
+    snapshot = apply(snapshot, SILENT)
+    assert apply(snapshot, StateChanged(State.DETECTING, "/dev/c", 9600)).candidates == {"/dev/b": SILENT}
+
+
+def test_a_print_time_without_a_print_from_the_card_is_no_print() -> None:
+    assert apply(Snapshot(), PrintTimeReported(7)) == Snapshot()
 
 
 def test_a_failure_is_told_until_the_next_success() -> None:

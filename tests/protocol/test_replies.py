@@ -15,8 +15,12 @@ from limpet.protocol.events import (
     IdleReported,
     LineRejected,
     LineSkipped,
+    OtherDeviceHeard,
     PositionReported,
+    PrintTimeReported,
     ResendRequested,
+    SdPrintEnded,
+    SdPrintReported,
     TemperaturesReported,
 )
 from limpet.protocol.replies import events_of
@@ -53,6 +57,14 @@ from limpet.protocol.replies import events_of
         ("Grbl 1.1f ['$' for help]", [BootReported("Grbl 1")]),
         ("//action:prompt_begin Pause", [ActionRequested("prompt_begin Pause")]),
         ("// Klipper state: Ready", []),
+        ("SD printing byte 2220/3424", [SdPrintReported(2220, 3424)]),
+        ("SD printing byte 0/0", [SdPrintEnded()]),
+        ("Not SD printing", [SdPrintEnded()]),
+        ("Done printing file", [SdPrintEnded()]),
+        ("echo:Print time: 5s", [PrintTimeReported(5)]),
+        ("echo:Print time: 1d 2h 3m 4s", [PrintTimeReported(93784)]),
+        ("echo:62 min, 3 sec", [PrintTimeReported(3723)]),
+        ("$GPGGA,123519,4807.038,N", [OtherDeviceHeard("it speaks NMEA, as GPS receivers do")]),
         ("", []),
     ],
 )  # fmt: skip

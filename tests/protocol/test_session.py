@@ -398,7 +398,7 @@ def test_a_printer_that_reports_by_itself_is_asked_less_often() -> None:
         if after(session, float(seconds)):
             asked_at.append(seconds)
             session.receive_data(b"ok T:20 /0\n", float(seconds))
-    assert asked_at == [5, 15, 25]  # The first comes before the session knows.
+    assert asked_at == [10, 20, 30]
 
 
 def test_too_early_a_timer_does_nothing() -> None:
@@ -473,9 +473,9 @@ def test_blank_lines_are_nothing() -> None:
 
 def test_unreadable_bytes_are_counted() -> None:
     session = greeted()
-    before = session.unreadable_bytes
+    before = session.figures.unreadable_bytes
     session.receive_data(b"\x00\x80ok\n", 0.1)
-    assert session.unreadable_bytes - before == 2
+    assert session.figures.unreadable_bytes - before == 2
 
 
 _SAYINGS = st.sampled_from(

@@ -34,7 +34,16 @@ ADMIN_KEY = "the-key-of-these-tests"
 HERMETIC = '[ports]\nignored = ["/dev/tty*"]\n'
 """Settings that hide whatever is plugged into the machine that runs the tests."""
 IMPATIENT = Patience(
-    greeting=0.5, wrong_rate=0.3, detection=0.45, dwell=0.05, wrong_dwell=0.05, look=0.05, pause=0.1, longest_pause=0.2
+    greeting=0.5,
+    wrong_rate=0.3,
+    detection=0.45,
+    listening=0.02,
+    dwell=0.05,
+    settled=0.3,
+    wrong_dwell=0.05,
+    look=0.05,
+    pause=0.1,
+    longest_pause=0.2,
 )
 
 

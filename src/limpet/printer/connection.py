@@ -2,8 +2,8 @@
 
     wanted? -> candidates -> open -> handshake within a deadline -> wait for loss -> back off -> again
 
-Detection is only "more than one candidate". Every state that waits has a deadline (Patience). A printer that was
-lost, or that is to be connected at startup, is waited for; that is a closed state.
+Detection is only "more than one candidate" (probe.py asks each). Every state that waits has a deadline (Patience).
+A printer that was lost, or that is to be connected at startup, is waited for; that is a closed state.
 
 `connect` and `disconnect` first let go of all that was there: its tasks are cancelled and its link is cut at that
 moment, so that nothing of it can speak any more, and no port is opened before all of it has come to its end.
@@ -17,17 +17,28 @@ import random
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from limpet.errors import Fault, PortError
-from limpet.printer.faults import fault, most_telling
-from limpet.printer.link import Link
-from limpet.printer.state import CLOSED, CandidateTried, ConnectionFailed, State, StateChanged
+from limpet.printer.faults import fault
+from limpet.printer.identity import Identity, identity_of
+from limpet.printer.link import TRAFFIC, Link
+from limpet.printer.probe import Probe
+from limpet.printer.state import (
+    CLOSED,
+    CandidateTried,
+    ConnectionFailed,
+    LinkFigures,
+    PrinterRecognised,
+    State,
+    StateChanged,
+)
+from limpet.printer.target import Patience, Target
 from limpet.protocol.events import Event, PrinterRestarted, SessionOpened
 from limpet.protocol.firmware import LIKELY_BAUDRATES
-from limpet.transports.ports import Port, PortList, find, stable
+from limpet.transports.ports import Port, PortList, find, plugged_at, stable
 from limpet.transports.urls import VIRTUAL, Openers, open_port
 
 log = logging.getLogger(__name__)
@@ -47,54 +58,6 @@ NEXT = {
     State.OFFLINE_AFTER_ERROR: {State.OPENING, State.DETECTING, State.OFFLINE},
 }
 """The other states that may follow each state."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long is waited for what, in seconds."""
-
-    opening: float = 10.0
-    """For a port to open; transports have shorter limits of their own."""
-    greeting: float = 15.0
-    """For a printer to prove itself at a given rate; longer only while it says that it boots."""
-    wrong_rate: float = 3.0
-    """Of unreadable bytes before a given rate is called wrong."""
-    detection: float = 25.0
-    """For a whole detection, over all ports and rates."""
-    dwell: float = 0.75
-    """At one rate before the next is tried; a banner or an answer makes it longer."""
-    wrong_dwell: float = 0.2
-    """Of unreadable bytes before the next rate is tried."""
-    look: float = 0.5
-    """Between two looks for a port that is waited for."""
-    pause: float = 1.0
-    """Between two attempts at a port that is there; doubles each time, up to `longest_pause`."""
-    longest_pause: float = 30.0
-    search_pause: float = 60.0
-    """The same between two detections, which write to every port; a port that appears is looked at at once."""
-    longest_search_pause: float = 600.0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is wanted: None for port or baudrate means to detect it.
-
-    `awaits_port`: a port that is not plugged in yet is waited for (a preference, which need not be there).
-    `patient`: a first attempt is repeated until it succeeds, whatever the reason (autoconnect).
-    `faithful`: a printer that was connected once and is lost is taken up again.
-    A firmware that has halted is left alone in any case.
-    """
-
-    port: str | None = None
-    baudrate: int | None = None
-    profile: str | None = None
-    awaits_port: bool = False
-    patient: bool = False
-    faithful: bool = True
-
-    @property
-    def detects(self) -> bool:
-        return self.port is None or self.baudrate is None
 
 
 class Connection:
@@ -123,11 +86,14 @@ class Connection:
         self._target = Target()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: set[asyncio.Task[Any]] = set()
+        self._connections = 0
+        self._connected_at = 0.0
 
     def connect(self, target: Target) -> None:
         """Start towards `target`, in place of whatever was there; returns at once."""
         self._let_go()
         self._target = target
+        self._connections = 0
         self._enter(State.DETECTING if target.detects else State.OPENING, target.port, target.baudrate)
         self._start(self._run())
 
@@ -137,6 +103,27 @@ class Connection:
         if self.state is not State.OFFLINE:
             self._enter(State.OFFLINE)
         await self._settle(DISCONNECT_TIME)
+
+    def figures(self) -> LinkFigures | None:
+        """How the connection is doing; None while there is none."""
+        session = self.link.session if self.link is not None else None
+        if session is None or not self._connections:
+            return None
+        now, known = asyncio.get_running_loop().time(), session.figures
+        half, most = known.round_trip() or (None, None)
+        return LinkFigures(
+            connected_at=self._connected_at,
+            reconnects=self._connections - 1,
+            lines_sent=known.lines_sent,
+            lines_received=known.lines_received,
+            resends=known.resends,
+            bytes_received=known.bytes_received,
+            unreadable_bytes=known.unreadable_bytes,
+            round_trip_p50=half,
+            round_trip_p95=most,
+            silent_for=now - known.heard_at,
+            suspect=session.suspect,
+        )
 
     # -- tasks: those of the present attempt or connection, and those that come to their end --
 
@@ -192,8 +179,8 @@ class Connection:
                 try:
                     link = await self._attempt()
                 except PortError as error:
-                    reason, traffic = error.fault, ()
-                    missing = reason.code == "port_missing" and self._target.port is not None
+                    reason, traffic = error.fault, error.traffic
+                    missing = reason.code in ("port_missing", "other_printer") and self._target.port is not None
                     waits = waits or (self._target.awaits_port and missing)
                 else:
                     since = time.monotonic()
@@ -205,21 +192,37 @@ class Connection:
                 self._fail(reason, traffic, waiting=waits)
                 if not waits:
                     return
-                await self._wait_for_port(next(pauses))
+                # The other printer is left in peace: what can change is that the right one is plugged in.
+                other = reason.code == "other_printer"
+                await self._wait_for_port(self._patience.longest_search_pause if other else next(pauses))
         except Exception as error:
             log.exception("the connection has failed")
             self._fail(fault("internal_error", port=self._target.port, detail=repr(error)), (), waiting=False)
 
     async def _attempt(self) -> Link:
         target = self._target
-        candidates = self._candidates(target.port)
-        if not candidates and target.port is not None:
-            raise PortError(fault("port_missing", port=target.port, detail="it is not plugged in"))
-        if not candidates:
-            raise PortError(fault("no_printer_found", port=None, detail="there is no port to look at"))
-        if target.port is None or target.baudrate is None:
+        ports = self._ports.look()
+        if target.port is None:
+            candidates = self._detectable(ports)
+            if not candidates:
+                raise PortError(fault("no_printer_found", port=None, detail="there is no port to look at"))
             return await self._detect(candidates, target)
-        return await self._connect_to(candidates[0], target.baudrate)
+        port = find(ports, target.port)
+        reason = fault("port_missing", port=target.port, detail="it is not plugged in")
+        if port is not None:
+            try:
+                if target.baudrate is None:
+                    return await self._detect([port], target)
+                return await self._connect_to(port, target.baudrate)
+            except PortError as error:
+                if error.fault.code != "other_printer":
+                    raise
+                reason = error.fault
+        moved = [other for other in self._elsewhere(ports) if other != port]
+        if moved:
+            with suppress(PortError):
+                return await self._detect(moved, target)
+        raise PortError(reason)
 
     async def _connect_to(self, port: Port, baudrate: int) -> Link:
         self._enter(State.OPENING, port.path, baudrate)
@@ -229,7 +232,9 @@ class Connection:
                 await self._open(link, port, baudrate)
                 self._enter(State.CONNECTING, port.path, baudrate)
                 self._adopt(link)
-                link.greet(time=self._patience.greeting, wrong_rate_time=self._patience.wrong_rate)
+                link.greet(
+                    time=self._patience.greeting, wrong_rate_time=self._patience.wrong_rate, listening=link.listening
+                )
                 await link.opened
         except BaseException:
             self._close(link)
@@ -240,7 +245,8 @@ class Connection:
         """Stay on an operational link until it is lost; then say why."""
         try:
             # The same printer is to be found again, wherever its port turns up.
-            self._target = replace(self._target, port=self._stable_name(link.port), baudrate=link.baudrate)
+            port, identity = self._recognised(link)
+            self._target = replace(self._target, port=port, baudrate=link.baudrate, identity=identity)
             reason = await link.ended
         finally:
             self._close(link)
@@ -262,26 +268,29 @@ class Connection:
 
     # -- detection --
 
-    def _candidates(self, name: str | None) -> list[Port]:
+    def _detectable(self, ports: Sequence[Port]) -> list[Port]:
         """What may be asked: each device once, nothing of other printers, and not the line of the kernel's console."""
-        ports = self._ports.look()
-        if name is not None:
-            port = find(ports, name)
-            return [port] if port is not None else []
         real = {port.device: port for port in reversed(ports) if port.kind not in ("virtual", "console")}
         if not real:
             return [port for port in ports if port.path == VIRTUAL]
         reserved = self._reserved()
         return [port for port in ports if port in real.values() and port.device not in reserved]
 
+    def _elsewhere(self, ports: Sequence[Port]) -> list[Port]:
+        """Where a printer that can be told from its twins may have been plugged in instead: devices of its kind."""
+        expected = self._target.identity
+        if expected is None or not expected.is_unique or expected.usb is None:
+            return []
+        return [port for port in self._detectable(ports) if _usb(port) == expected.usb]
+
     async def _detect(self, candidates: Sequence[Port], target: Target) -> Link:
         """The first of the candidates that proves to be a printer."""
         self._enter(State.DETECTING, target.port, target.baudrate)
-        rates = (target.baudrate,) if target.baudrate else self._rates
-        probes = {self._start(self._probe(port, rates)): port for port in candidates}
+        probes = {self._start(self._probe(port, self._rates_for(target))): port for port in candidates}
+        likely = find(candidates, target.likely_port) if target.likely_port else None
         found = None
         try:
-            found = await self._first_found(probes)
+            found = await self._first_found(probes, likely)
         finally:
             self._end(probes)
             for task in probes:
@@ -294,65 +303,52 @@ class Connection:
             self._enter(State.OPERATIONAL, found.port, found.baudrate)
         return found
 
-    async def _first_found(self, probes: dict[asyncio.Task[Link], Port]) -> Link:
-        heard: list[Fault] = []
+    def _rates_for(self, target: Target) -> tuple[int, ...]:
+        if target.baudrate is not None:
+            return (target.baudrate,)
+        first = () if target.likely_baudrate is None else (target.likely_baudrate,)
+        return tuple(dict.fromkeys((*first, *self._rates)))
+
+    async def _first_found(self, probes: dict[asyncio.Task[Link], Port], likely: Port | None) -> Link:
+        failed: list[PortError] = []
         pending: set[asyncio.Task[Link]] = set(probes)
         while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            awaited = {task for task in pending if probes[task] == likely}
+            if awaited and any(task.done() and not task.exception() for task in pending - awaited):
+                await asyncio.wait(awaited, timeout=self._patience.grace)
+            for task in sorted(
+                (task for task in probes if task in pending and task.done()), key=lambda t: t not in awaited
+            ):
+                pending.discard(task)
                 path = probes[task].path
                 try:
                     link = task.result()
                 except PortError as error:
-                    heard.append(error.fault)
-                    self._on_event(CandidateTried(path, error.fault.message))
+                    failed.append(error)
+                    self._on_event(CandidateTried(path, error.fault.message, done=True))
                 else:
-                    self._on_event(CandidateTried(path, f"a printer, at {link.baudrate} baud", link.baudrate))
+                    found = CandidateTried(path, f"a printer, at {link.baudrate} baud", link.baudrate, done=True)
+                    self._on_event(found)
                     return link
-        halted = [reason for reason in heard if reason.code == "firmware_halted"]
-        if halted or (len(heard) == 1 and heard[0].code in ("port_missing", "port_busy", "permission_denied")):
-            raise PortError((halted or heard)[0])
-        detail = "; ".join(reason.message for reason in heard)
-        raise PortError(fault("no_printer_found", port=None, detail=detail))
+        raise _summary(failed)
 
     async def _probe(self, port: Port, rates: Sequence[int]) -> Link:
-        """A link on the port, which stays open meanwhile, at the rate at which a printer has proved itself."""
+        """A link on the port at the rate at which the wanted printer has proved itself."""
         link = Link()
-        verdicts: dict[int, Fault] = {}
         try:
             with _as_port_error(port):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience.detection):
-                        await self._find_rate(link, port, rates, verdicts)
-                        return link
-                raise PortError(most_telling(list(verdicts.values()), port.path))
+                await Probe(port, rates, self._patience, self._open, self._tell_candidate).run(link)
+                if (stranger := self._stranger(link)) is not None:
+                    raise PortError(stranger, tuple(link.traffic))
         except BaseException:
             self._close(link)
             raise
+        return link
 
-    async def _find_rate(self, link: Link, port: Port, rates: Sequence[int], verdicts: dict[int, Fault]) -> None:
-        """Try the rates in turn, again and again, as a board may still be booting; a verdict on each is left."""
-        while True:
-            for baudrate in rates:
-                self._enter(State.DETECTING, port.path, baudrate)
-                self._on_event(CandidateTried(port.path, f"asking at {baudrate} baud", baudrate))
-                if not link.port:
-                    await self._open(link, port, baudrate)
-                elif link.baudrate != baudrate:
-                    try:
-                        await link.retune(baudrate)
-                    except PortError as error:
-                        if error.fault.code != "not_a_printer":
-                            raise
-                        continue  # The driver cannot do this rate; it could do the first.
-                link.greet(time=self._patience.dwell, wrong_rate_time=self._patience.wrong_dwell)
-                try:
-                    await link.opened
-                    return
-                except PortError as error:
-                    if link.ended.done() or error.fault.code == "firmware_halted":
-                        raise
-                    verdicts[baudrate] = error.fault
+    def _tell_candidate(self, candidate: CandidateTried) -> None:
+        self._enter(State.DETECTING, candidate.port, candidate.baudrate)
+        self._on_event(candidate)
 
     # -- waiting for a printer that is not there --
 
@@ -368,8 +364,15 @@ class Connection:
                 return
             before = there
 
-    def _wanted_devices(self) -> set[str]:
-        return {port.device for port in self._candidates(self._target.port)}
+    def _wanted_devices(self) -> set[tuple[str, int]]:
+        """The devices that may be it, each with the moment when it was plugged in."""
+        ports = self._ports.look()
+        if self._target.port is None:
+            wanted = self._detectable(ports)
+        else:
+            port = find(ports, self._target.port)
+            wanted = [*([port] if port else []), *self._elsewhere(ports)]
+        return {(port.device, plugged_at(port)) for port in wanted}
 
     def _pauses(self) -> Iterator[float]:
         """Seconds between attempts, with jitter so that many printers do not march in step."""
@@ -380,10 +383,27 @@ class Connection:
             yield pause * random.uniform(0.8, 1.2)  # noqa: S311
             pause = min(2 * pause, longest)
 
-    def _stable_name(self, path: str) -> str:
+    # -- who it is --
+
+    def _recognised(self, link: Link) -> tuple[str, Identity]:
+        """The name by which the port of `link` will be found again, and who answers there."""
         ports = self._ports.look()
-        port = find(ports, path)
-        return stable(port, ports) if port is not None else path
+        port = find(ports, link.port)
+        if port is None:
+            return link.port, identity_of(link.firmware_fields)
+        return stable(port, ports), identity_of(link.firmware_fields, usb=_usb(port), serial=port.serial_number)
+
+    def _stranger(self, link: Link) -> Fault | None:
+        """Why what answers on `link` is not the printer that is expected there, if it is not."""
+        expected, wanted = self._target.identity, self._target.port
+        if expected is None:
+            return None
+        found = self._recognised(link)[1]
+        why = found.contradicts(expected)
+        elsewhere = wanted is not None and find([p for p in self._ports.look() if p.path == link.port], wanted) is None
+        if why is None and elsewhere and not found.is_same(expected):
+            why = "nothing tells that it is the one that was saved"
+        return None if why is None else fault("other_printer", port=link.port, detail=why)
 
     # -- the one setter, and what the link says --
 
@@ -410,11 +430,37 @@ class Connection:
         self._on_event(event)
         match event:
             case SessionOpened():
-                self._enter(State.OPERATIONAL, link.port, link.baudrate)
+                self._on_opened(link)
             case PrinterRestarted(message=message):
                 reason = fault("reset", port=link.port, detail=f"it said {message!r}")
                 self._on_event(ConnectionFailed(reason, time.time(), tuple(link.traffic)))
                 self._enter(State.CONNECTING, link.port, link.baudrate)
+
+    def _on_opened(self, link: Link) -> None:
+        if (stranger := self._stranger(link)) is not None:
+            link.refuse(stranger)
+            return
+        self._connections += 1
+        self._connected_at = time.time()
+        port, identity = self._recognised(link)
+        self._on_event(PrinterRecognised(port, link.baudrate, identity))
+        self._enter(State.OPERATIONAL, link.port, link.baudrate)
+
+
+def _usb(port: Port) -> str | None:
+    return None if port.vendor_id is None or port.product_id is None else f"{port.vendor_id:04x}:{port.product_id:04x}"
+
+
+def _summary(failed: Sequence[PortError]) -> PortError:
+    """What is told when no port had a printer: the reason of the one that matters, else what was heard on each."""
+    halted = [error for error in failed if error.fault.code == "firmware_halted"]
+    telling = ("port_missing", "port_busy", "permission_denied", "other_printer")
+    if halted or (len(failed) == 1 and failed[0].fault.code in telling):
+        return (halted or list(failed))[0]
+    detail = "; ".join(error.fault.message for error in failed)
+    share = max(1, TRAFFIC // max(1, len(failed)))
+    traffic = [line for error in failed for line in error.traffic[-share:]]
+    return PortError(fault("no_printer_found", port=None, detail=detail), tuple(traffic[:TRAFFIC]))
 
 
 @contextmanager

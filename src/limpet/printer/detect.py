@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from limpet.printer.connection import Patience, Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import CandidateTried, ConnectionFailed, State, StateChanged
+from limpet.printer.target import Patience, Target
 from limpet.transports.ports import Port, PortList
 from limpet.transports.urls import Openers
 

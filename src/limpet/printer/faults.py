@@ -38,6 +38,14 @@ _ROWS = {
         "The firmware has halted: {detail}",
         "Find the cause at the printer first. Then reset it and connect again; nothing is done by itself",
     ),
+    "firmware_error": (
+        "The firmware on {port} answers with errors alone: {detail}",
+        "Look up what it says; when the cause is gone, reset the printer and connect again",
+    ),
+    "other_printer": (
+        "On {port} there is another printer than the one that was saved: {detail}",
+        "Plug in the right one. If this is the right one, with new firmware, connect to this port by name and save it",
+    ),
     "resend_loop": (
         "The printer on {port} asks for the same line again and again: {detail}",
         "The line is very noisy or two programs talk to the printer: check the cable and what else is connected",
@@ -60,7 +68,7 @@ _ROWS = {
     ),
 }
 
-_TELLING = ("no_answer", "wrong_baudrate", "not_a_printer")
+_TELLING = ("no_answer", "wrong_baudrate", "not_a_printer", "firmware_error", "other_printer")
 
 
 def fault(code: str, *, port: str | None, baudrate: int | None = None, detail: str = "") -> Fault:

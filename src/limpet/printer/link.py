@@ -9,7 +9,15 @@ from contextlib import suppress
 
 from limpet.errors import Fault, PortError
 from limpet.printer.faults import fault
-from limpet.protocol.events import Event, LineReceived, LineSent, SessionEnded, SessionOpened
+from limpet.protocol.events import (
+    BootReported,
+    Event,
+    FirmwareIdentified,
+    LineReceived,
+    LineSent,
+    SessionEnded,
+    SessionOpened,
+)
 from limpet.protocol.session import GREETING_TIME, WRONG_RATE_TIME, Session
 from limpet.transports.urls import Transport
 
@@ -17,6 +25,10 @@ WRITE_STALL = 5.0
 """Seconds that a port may refuse to take a byte before it counts as stuck."""
 CLOSE_TIME = 0.8
 """Seconds after which nobody waits any longer for a port to be free."""
+BOOT_LOADER_TIME = 1.2
+"""Seconds after a reset in which a boot loader may be listening, whom any byte keeps from starting the firmware.
+
+Source: stk500v2 of the Arduino Mega waits for a second; once it has heard a byte, for five or more after the last."""
 MAX_KEPT = 500
 TRAFFIC = 20
 """Lines on the wire that are kept to be shown when something fails."""
@@ -45,6 +57,11 @@ class Link(asyncio.Protocol):
         self.port = ""
         self.baudrate = 0
         self.traffic: deque[str] = deque(maxlen=TRAFFIC)
+        self.firmware_fields: dict[str, str] = {}
+        self.read_well = False
+        """What the session that has ended had heard was text."""
+        self.booted_at: float | None = None
+        """When a boot banner was last read on the port, at whatever rate; of the loop's clock."""
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[Fault] = self._loop.create_future()
 
@@ -64,7 +81,24 @@ class Link(asyncio.Protocol):
         # A printer takes a few lines at a time: whatever has to wait is worth watching.
         transport.set_write_buffer_limits(0)
 
-    def greet(self, *, time: float = GREETING_TIME, wrong_rate_time: float = WRONG_RATE_TIME) -> None:
+    @property
+    def session(self) -> Session | None:
+        """For whoever wants to know how the line is doing; only the link drives it."""
+        return self._session
+
+    @property
+    def listening(self) -> float:
+        """Seconds that nothing may be said on the port that has just been opened."""
+        return BOOT_LOADER_TIME if getattr(self._transport, "resets_board", False) else 0.0
+
+    def greet(
+        self,
+        *,
+        time: float = GREETING_TIME,
+        settled_time: float = 0.0,
+        wrong_rate_time: float = WRONG_RATE_TIME,
+        listening: float = 0.0,
+    ) -> None:
         """Start a session on the open port, in place of the one before; times are in seconds (session.py)."""
         self._kept.clear()
         self.traffic.clear()
@@ -72,7 +106,13 @@ class Link(asyncio.Protocol):
         if self.ended.done():
             self._end(self.ended.result())
             return
-        self._session = Session(self._loop.time(), greeting_time=time, wrong_rate_time=wrong_rate_time)
+        self._session = Session(
+            self._loop.time(),
+            greeting_time=time,
+            settled_time=settled_time,
+            wrong_rate_time=wrong_rate_time,
+            listening=listening,
+        )
         self._pump()
 
     async def retune(self, baudrate: int) -> None:
@@ -82,6 +122,10 @@ class Link(asyncio.Protocol):
         self._session = None
         self.baudrate = baudrate
         await self._transport.set_baudrate(baudrate)
+
+    def refuse(self, reason: Fault) -> None:
+        """What is at the other end is not wanted."""
+        self._end(reason)
 
     def abort(self) -> None:
         """Drop everything; from here on the link neither says nor asks anything."""
@@ -179,12 +223,17 @@ class Link(asyncio.Protocol):
                 self.traffic.append(f"> {line}")
             case LineReceived(line=line):
                 self.traffic.append(f"< {line}")
+            case FirmwareIdentified(fields=fields):
+                self.firmware_fields = fields
+            case BootReported():
+                self.booted_at = self._loop.time()
         self._on_event(event)
         match event:
             case SessionOpened():
                 if not self.opened.done():
                     self.opened.set_result(None)
             case SessionEnded(code=code, detail=detail):
+                self.read_well = self._session is not None and self._session.reads_well
                 self._end(fault(code, port=self.port, baudrate=self.baudrate, detail=detail))
 
     def _lose(self, reason: Fault) -> None:
@@ -196,7 +245,7 @@ class Link(asyncio.Protocol):
     def _end(self, reason: Fault) -> None:
         self._session = None
         if not self.opened.done():
-            self.opened.set_exception(PortError(reason))
+            self.opened.set_exception(PortError(reason, tuple(self.traffic)))
             self.opened.exception()  # Asked for here, so that an attempt that nobody waits for any more is no leak.
         elif not self.ended.done():
             self.ended.set_result(reason)

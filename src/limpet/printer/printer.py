@@ -11,10 +11,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from limpet.errors import BadRequest, Conflict
-from limpet.printer.connection import Connection, Patience, Target
-from limpet.printer.state import Snapshot, State, StateChanged, apply
+from limpet.printer.connection import Connection
+from limpet.printer.state import LinkFigures, PrinterRecognised, Snapshot, State, StateChanged, apply
+from limpet.printer.target import Patience, Target
 from limpet.protocol.commands import clean
-from limpet.protocol.events import CapabilityReported, Event, LineReceived, LineSent
+from limpet.protocol.events import (
+    CapabilityReported,
+    Event,
+    LineReceived,
+    LineSent,
+    SdPrintReported,
+    SessionOpened,
+)
 from limpet.transports.ports import PortList
 from limpet.transports.urls import Openers
 
@@ -40,10 +48,13 @@ class Printer:
         *,
         additional_baudrates: Sequence[int] = (),
         reserved: Callable[[], Collection[str]] = frozenset,
+        learn: Callable[[PrinterRecognised], None] = lambda _: None,
         patience: Patience | None = None,
     ) -> None:
+        """`reserved` tells which devices belong to other printers; `learn` is told who was connected where."""
         self.id = id
         self._wish = 0
+        self._learn = learn
         self.snapshot = Snapshot()
         self._commands: deque[str] = deque()
         self._subscriptions: set[Subscription] = set()
@@ -59,8 +70,12 @@ class Printer:
 
     @property
     def is_printing(self) -> bool:
-        """A print is under way. There are no jobs yet."""
-        return False
+        """A print is under way: one from the printer's own card, as there are no jobs yet."""
+        return self.snapshot.sd_print is not None
+
+    def figures(self) -> LinkFigures | None:
+        """How the connection is doing; None while there is none."""
+        return self._connection.figures()
 
     # -- verbs --
 
@@ -108,8 +123,8 @@ class Printer:
     # -- the other street --
 
     def _on_event(self, event: Event) -> None:
-        known = self.snapshot.capabilities
-        self.snapshot = apply(self.snapshot, event)
+        before = self.snapshot
+        self.snapshot = apply(before, event)
         match event:
             case StateChanged(state=state) if state is not State.OPERATIONAL:
                 # What waited for one printer, or for its life before a reset, is not for the next.
@@ -118,8 +133,17 @@ class Printer:
                 wire.debug("%s > %s", self.id, line)
             case LineReceived(line=line):
                 wire.debug("%s < %s", self.id, line)
-            case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if "AUTOREPORT_TEMP" not in known:
+            case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if (
+                "AUTOREPORT_TEMP" not in before.capabilities
+            ):
                 self._commands.append(f"M155 S{REPORT_INTERVAL}")
+            case PrinterRecognised():
+                self._learn(event)
+            case SessionOpened():
+                # It may have been printing from its card all along.
+                self._commands.append("M27")
+            case SdPrintReported() if before.sd_print is None:
+                self._commands.append("M31")
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
 

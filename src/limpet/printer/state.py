@@ -8,11 +8,15 @@ from enum import StrEnum
 from msgspec import structs
 
 from limpet.errors import Fault
+from limpet.printer.identity import Identity
 from limpet.protocol.events import (
     CapabilityReported,
     Event,
     FirmwareIdentified,
     PrinterRestarted,
+    PrintTimeReported,
+    SdPrintEnded,
+    SdPrintReported,
     SessionOpened,
     TemperaturesReported,
 )
@@ -60,11 +64,49 @@ class ConnectionFailed(Event, frozen=True):
 
 
 class CandidateTried(Event, frozen=True):
-    """Detection: what is being done on one port, or what came of it, in words."""
+    """Detection: what is being done on one port, or, when it is `done`, what came of it, in words."""
 
     port: str
     verdict: str
     baudrate: int | None = None
+    done: bool = False
+
+
+class PrinterRecognised(Event, frozen=True):
+    """Which printer has been connected: at which port, by the name that stays true, at which rate, and who it is."""
+
+    port: str
+    baudrate: int
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class SdPrint:
+    """A print from the printer's own card, as it was last told: bytes done and in all; seconds since it began."""
+
+    printed: int
+    total: int
+    elapsed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFigures:
+    """How a connection is doing, since its session began but for `reconnects`, which count since the wish for it.
+
+    Times in seconds, `connected_at` since the epoch; round trips are None before there are any.
+    """
+
+    connected_at: float
+    reconnects: int
+    lines_sent: int
+    lines_received: int
+    resends: int
+    bytes_received: int
+    unreadable_bytes: int
+    round_trip_p50: float | None
+    round_trip_p95: float | None
+    silent_for: float
+    suspect: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +122,9 @@ class Snapshot:
     firmware_fields: dict[str, str] = field(default_factory=dict)
     capabilities: dict[str, bool] = field(default_factory=dict)
     temperatures: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
-    candidates: dict[str, str] = field(default_factory=dict)
+    candidates: dict[str, CandidateTried] = field(default_factory=dict)
+    identity: Identity | None = None
+    sd_print: SdPrint | None = None
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -98,8 +142,17 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, state=state, port=port, baudrate=baudrate, profile=profile, failure=failure)
         case ConnectionFailed():
             return replace(snapshot, failure=event)
-        case CandidateTried(port=port, verdict=verdict):
-            return replace(snapshot, candidates={**snapshot.candidates, port: verdict})
+        case CandidateTried(port=port):
+            return replace(snapshot, candidates={**snapshot.candidates, port: event})
+        case PrinterRecognised(identity=identity):
+            return replace(snapshot, identity=identity)
+        case SdPrintReported(printed=printed, total=total):
+            elapsed = snapshot.sd_print.elapsed if snapshot.sd_print else None
+            return replace(snapshot, sd_print=SdPrint(printed, total, elapsed))
+        case PrintTimeReported(seconds=seconds) if snapshot.sd_print is not None:
+            return replace(snapshot, sd_print=replace(snapshot.sd_print, elapsed=seconds))
+        case SdPrintEnded() if snapshot.sd_print is not None:
+            return replace(snapshot, sd_print=None)
         case FirmwareIdentified(name=name, fields=fields):
             return replace(snapshot, firmware=name, firmware_fields=fields)
         case SessionOpened(firmware_name=name):
@@ -111,7 +164,7 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case TemperaturesReported(readings=readings):
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
         case PrinterRestarted():
-            return replace(snapshot, temperatures={}, capabilities={})
+            return replace(snapshot, temperatures={}, capabilities={}, sd_print=None)
     return snapshot
 
 

@@ -87,6 +87,29 @@ class PositionReported(Event, frozen=True):
     axes: dict[str, float]
 
 
+class SdPrintReported(Event, frozen=True):
+    """The printer prints from its own card: bytes of the file that are done, and all."""
+
+    printed: int
+    total: int
+
+
+class SdPrintEnded(Event, frozen=True):
+    """The printer does not print from its card, or does not any more."""
+
+
+class PrintTimeReported(Event, frozen=True):
+    """The answer to M31: seconds since the print began, by the printer's own clock."""
+
+    seconds: int
+
+
+class OtherDeviceHeard(Event, frozen=True):
+    """Something that is known to be no printer speaks; `what` says in words what it is."""
+
+    what: str
+
+
 class ActionRequested(Event, frozen=True):
     """`//action:<action>`: the printer asks its host to do something."""
 

@@ -14,6 +14,15 @@ MACRO_SILENCE = 3600.0
 BUSY_GRACE = 6.0
 """A printer that says `busy` does so every 2 s: three missed ones and it is not busy any more."""
 LONGEST_WAIT = 60.0
+LEAST_ASKED = 5.0
+"""A question is out for this long before its silence counts: the host itself may have slept."""
+POLL_INTERVAL = 5.0
+"""Of idle line between two questions of ours where the printer reports nothing by itself."""
+POLL_INTERVAL_REPORTED = 10.0
+"""The same where it does."""
+MISSED_REPORTS = 2.5
+"""Intervals between reports without a byte, and the printer is asked whether it is still there."""
+LEAST_SUSPICION = 3.0
 
 
 def until_retry(command: str, firmware: Firmware, *, retries: int, says_busy: bool) -> float:
@@ -25,6 +34,32 @@ def until_retry(command: str, firmware: Firmware, *, retries: int, says_busy: bo
     else:
         base = 1.0
     return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
+
+
+def gives_up_at(command: str, firmware: Firmware, *, asked_at: float, heard_at: float, says_busy: bool) -> float:
+    """When a printer that goes on saying nothing is given up."""
+    limit = silence_limit(command, firmware, says_busy=says_busy)
+    if limit == SILENCE:
+        return max(heard_at + limit, asked_at + min(LEAST_ASKED, limit))
+    # It was free to be silent until it was asked.
+    return max(heard_at, asked_at) + limit
+
+
+def until_poll(report_interval: float | None, active_at: float, heard_at: float) -> float:
+    """From the last line that was written or acknowledged until an idle printer is asked something.
+
+    `report_interval` is what lies between the reports that it sends by itself, None where it does not.
+    """
+    if report_interval is None:
+        return POLL_INTERVAL
+    suspicion = max(MISSED_REPORTS * report_interval, LEAST_SUSPICION)
+    return min(POLL_INTERVAL_REPORTED, max(suspicion, heard_at + suspicion - active_at))
+
+
+def answers_at_once(command: str, firmware: Firmware) -> bool:
+    """Whether the time until its `ok` is that of the line, and not that of a movement or of heating."""
+    code = code_of(command)
+    return bool(code) and code not in MOVE_COMMANDS and not takes_long(command, firmware)
 
 
 def silence_limit(command: str, firmware: Firmware, *, says_busy: bool) -> float:

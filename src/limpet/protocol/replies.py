@@ -28,8 +28,12 @@ from limpet.protocol.events import (
     IdleReported,
     LineRejected,
     LineSkipped,
+    OtherDeviceHeard,
     PositionReported,
+    PrintTimeReported,
     ResendRequested,
+    SdPrintEnded,
+    SdPrintReported,
     TemperaturesReported,
 )
 
@@ -39,6 +43,7 @@ _AXIS = re.compile(rf"\b([XYZE]):\s*({_NUMBER})")
 _FIELD = re.compile(r"^(NAME)\.|(?:^|[\s,]+)((?:X-)?[A-Z][A-Z0-9_]*):(?=\s*\S)")
 _OK_NUMBER = re.compile(r"N?(\d{1,10})(?![\w.])")
 _OK_ROOM = re.compile(r"\b([PB])(\d{1,5})\b")
+_DURATION = re.compile(r"(\d{1,6})\s*([dhms])", re.IGNORECASE)
 _LAST_LINE = re.compile(r"Last Line:\s*(\d{1,10})", re.IGNORECASE)
 _ONLY_OK = (Acknowledged(),)
 
@@ -172,6 +177,26 @@ def _position(match: Match[str]) -> Iterator[Event]:
     yield PositionReported(axes)
 
 
+def _card(match: Match[str]) -> Iterator[Event]:
+    printed, total = int(match.group(1)), int(match.group(2))
+    # Some firmware says 0/0 for a card that has not been read.
+    yield SdPrintReported(printed, total) if total else SdPrintEnded()
+
+
+def _card_idle(_: Match[str]) -> Iterator[Event]:
+    yield SdPrintEnded()
+
+
+def _print_time(match: Match[str]) -> Iterator[Event]:
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    seconds = sum(int(number) * units[unit.lower()] for number, unit in _DURATION.findall(match.group(1)))
+    yield PrintTimeReported(seconds)
+
+
+def _nmea(_: Match[str]) -> Iterator[Event]:
+    yield OtherDeviceHeard("it speaks NMEA, as GPS receivers do")
+
+
 def _deleted_ok(_: Match[str]) -> Iterator[Event]:
     # Marlin prints no newline between "File deleted:NAME" and "ok" (MarlinFirmware/Marlin, cardreader).
     yield Acknowledged()
@@ -219,6 +244,11 @@ _ROWS = (
     _row(r"(?:echo:\s*)?(?:name[:.]|firmware_name:).*", _firmware),
     _row(r"cap:\s*([A-Z0-9_]+):([01])\b", _capability),
     _row(r"(?:C:\s*)?X:\s*-?[\d.]+[\s,]+Y:", _position),
+    _row(r"SD printing byte (\d{1,10})/(\d{1,10})", _card),
+    _row(r"not SD printing|done printing file", _card_idle),
+    _row(r"(?:echo:\s*)?print time:\s*(\d.*)", _print_time),
+    _row(r"(?:echo:\s*)?(\d{1,6} min, \d{1,2} sec)", _print_time),
+    _row(r"\$G[A-Z]{4},", _nmea),
     # What only a printer that has just started says.
     _row(
         r"start$|smoothie$|(?:echo:\s*|info:\s*)?(?:powerup|external reset|brown ?out reset|watchdog reset)\b",

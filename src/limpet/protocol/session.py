@@ -9,8 +9,10 @@ Its rules:
 - A window of lines is in flight (window.py); the next command is taken when there is room.
 - `Resend: n` says that everything below n has arrived: writing goes on at n. An `ok` that follows belongs to it.
 - A line without an answer is written again, later and later; a printer that stays silent ends the session.
+- An idle line is asked M105 now and then, and at once when reports that used to come have stopped coming.
 - A printer has to prove itself before the session opens: it acknowledges our hello and answers M115 with a
   firmware name, or it asks for the very line that we damaged on purpose.
+- It listens before it speaks where a boot loader may be listening too: a byte would keep a board in there.
 
     GREETING -> IDENTIFYING -> OPEN -> ENDED
                     |  ^         |
@@ -27,6 +29,7 @@ from limpet.protocol.events import (
     Acknowledged,
     BootReported,
     BusyReported,
+    ErrorReported,
     Event,
     FirmwareHalted,
     FirmwareIdentified,
@@ -35,14 +38,27 @@ from limpet.protocol.events import (
     LineRejected,
     LineSent,
     LineSkipped,
+    OtherDeviceHeard,
     PrinterRestarted,
     ResendRequested,
+    SdPrintEnded,
+    SdPrintReported,
     SessionEnded,
     SessionOpened,
     TemperaturesReported,
 )
+from limpet.protocol.figures import Figures
 from limpet.protocol.firmware import UNKNOWN, Firmware, firmware_named
-from limpet.protocol.patience import BUSY_GRACE, may_repeat, silence_limit, takes_long, until_retry
+from limpet.protocol.patience import (
+    BUSY_GRACE,
+    POLL_INTERVAL_REPORTED,
+    answers_at_once,
+    gives_up_at,
+    may_repeat,
+    takes_long,
+    until_poll,
+    until_retry,
+)
 from limpet.protocol.replies import events_of
 from limpet.protocol.window import Line, Window
 
@@ -63,9 +79,8 @@ WRONG_RATE_TIME = 3.0
 MAX_RETRIES = 12
 MAX_RESENDS = 20
 """Requests for the same line without progress after which the line is given up as stuck."""
-POLL_INTERVAL = 5.0
-POLL_INTERVAL_REPORTED = 10.0
-"""Seconds of idle line between our own M105: it brings temperatures, and a number that reveals a lost line."""
+READS_WELL = 64
+"""Bytes without an unreadable one that settle a rate."""
 
 _READABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _HELLO = b"\nN0 M110 N0*125\n"
@@ -88,27 +103,26 @@ class Session:
         *,
         greeting_time: float = GREETING_TIME,
         wrong_rate_time: float = WRONG_RATE_TIME,
+        settled_time: float = 0.0,
+        listening: float = 0.0,
         window: int = 1,
     ) -> None:
+        """Seconds for a printer to prove itself: `greeting_time`, or `settled_time` where what it says is text, if
+        that is more, after `listening` in silence; `wrong_rate_time` of unreadable bytes make the rate wrong."""
         self.firmware: Firmware = UNKNOWN
-        self.bytes_received = 0
-        self.unreadable_bytes = 0
-        self.lines_sent = 0
-        self.resends = 0
+        self.figures = Figures(now)
         self._window = Window(window)
         self._greeting_time = greeting_time
         self._wrong_rate_time = wrong_rate_time
+        self._settled_time = settled_time
         self._events: deque[Event] = deque()
         self._out = bytearray()
         self._buffer = bytearray()
-        self._heard_at = now
         self._busy_seen = False
         self._rejected = False
         self._skipped = False
         self._hold_until: float | None = None
-        self._reported_at: float | None = None
-        self._firmware_name: str | None = None
-        self._begin_greeting(now)
+        self._begin_greeting(now, listening)
 
     # -- outputs --
 
@@ -125,7 +139,19 @@ class Session:
     @property
     def illegible(self) -> bool:
         """What was heard is mostly unreadable: the rate is wrong, or this is no printer."""
-        return self.unreadable_bytes >= 8 and self.unreadable_bytes > 0.3 * self.bytes_received
+        unreadable = self.figures.unreadable_bytes
+        return unreadable >= 8 and unreadable > 0.3 * self.figures.bytes_received
+
+    @property
+    def reads_well(self) -> bool:
+        """What was heard is text: the rate is right, whoever speaks."""
+        return self._familiar or (self.figures.bytes_received >= READS_WELL and not self.figures.unreadable_bytes)
+
+    @property
+    def suspect(self) -> bool:
+        """A question has gone unanswered, and nothing at all was heard since."""
+        in_flight = self._window.in_flight
+        return bool(in_flight and in_flight[0].retries and self.figures.heard_at < in_flight[0].asked_at)
 
     @property
     def deadline(self) -> float | None:
@@ -138,7 +164,7 @@ class Session:
             case _State.IDENTIFYING | _State.CHALLENGING:
                 return min(self._phase_ends, self._greeting_ends, self._line_deadline() or self._phase_ends)
             case _State.OPEN:
-                return self._line_deadline() or self._poll_at
+                return self._line_deadline() or self._poll_at()
 
     def next_event(self) -> Event | None:
         return self._events.popleft() if self._events else None
@@ -174,9 +200,10 @@ class Session:
         """Take what the printer says, in pieces of any size. Never raises."""
         if self._state is _State.ENDED or not data:
             return
-        self._heard_at = now
-        self.bytes_received += len(data)
-        self.unreadable_bytes += len(data.translate(None, _READABLE))
+        unreadable = len(data.translate(None, _READABLE))
+        if unreadable and not self.figures.unreadable_bytes:
+            self._rate_judged_at = now + self._wrong_rate_time
+        self.figures.received(len(data), unreadable, now)
         self._buffer += data
         if len(self._buffer) > MAX_LINE or b"\n" in data or b"\r" in data:
             *lines, self._buffer = self._buffer.replace(b"\r", b"\n").split(b"\n")
@@ -194,23 +221,27 @@ class Session:
         if self._hold_until is not None and now >= self._hold_until:
             self._hold_until = None
             self._write_more(now)
-        elif self._window.in_flight and now >= self._retry_at:
-            self._retry(now)
-        elif self.idle and now >= self._poll_at:
-            self._append("M105", now)
+        elif self._window.in_flight:
+            if now >= min(self._retry_at, self._gives_up_at()):
+                self._retry(now)
+        elif self.idle and now >= self._poll_at():
+            self._poll(now)
 
     # -- greeting --
 
-    def _begin_greeting(self, now: float) -> None:
+    def _begin_greeting(self, now: float, listening: float = 0.0) -> None:
         self._state = _State.GREETING
         self._greeting_started = now
-        self._greeting_ends = now + self._greeting_time
+        self._greeting_ends = now + listening + self._greeting_time
         self._rate_judged_at = now + self._wrong_rate_time
-        self._hello_at = now
+        self._hello_at = now + listening
         self._hello_sent = -HELLO_INTERVAL
         self._hellos = 0
         self._oks = 0
-        self._firmware_name = None
+        self._last_ok = 0
+        self._familiar = False
+        self._complaint: str | None = None
+        self._firmware_name: str | None = None
         self._phase_ends = self._greeting_ends
         self._forget_lines(now)
 
@@ -220,19 +251,22 @@ class Session:
         self._skipped = False
         self._hold_until = None
         self._retry_at = now
-        self._poll_at = now
+        self._active_at = now
         self._stuck: tuple[int, int] = (0, 0)
         self._implausible = 0
-        self._reported_at = None
+        self._reported_at: float | None = None
+        self._report_interval: float | None = None
+        self._prints_from_card = False
 
     def _greet(self, now: float) -> None:
-        if now >= self._greeting_ends or (
-            self.illegible and now >= self._greeting_started + self._wrong_rate_time and not self._oks
-        ):
+        if self.reads_well:
+            # The right rate is found, so what there is may take its time to answer, or to boot.
+            self._extend_greeting(self._greeting_started + self._settled_time)
+        if now >= self._greeting_ends or (self.illegible and now >= self._rate_judged_at and not self._oks):
             self._give_up()
             return
         if now >= self._rate_judged_at:
-            self._rate_judged_at = now + HELLO_INTERVAL
+            self._rate_judged_at = now + self._wrong_rate_time
         if self._state is _State.GREETING and now >= self._hello_at:
             self._write(_HELLO)
             self._hellos += 1
@@ -284,11 +318,13 @@ class Session:
         self._append("M105", now)
 
     def _give_up(self) -> None:
-        if not self.bytes_received:
+        heard, unreadable = self.figures.bytes_received, self.figures.unreadable_bytes
+        if not heard:
             self._end("no_answer", "nothing was heard")
         elif self.illegible:
-            share = round(100 * self.unreadable_bytes / self.bytes_received)
-            self._end("wrong_baudrate", f"{share} % of {self.bytes_received} bytes were unreadable")
+            self._end("wrong_baudrate", f"{round(100 * unreadable / heard)} % of {heard} bytes were unreadable")
+        elif self._complaint is not None:
+            self._end("firmware_error", self._complaint)
         elif self._oks:
             self._end("not_a_printer", "it says ok, but does not answer M115 or ask for a damaged line")
         else:
@@ -310,9 +346,12 @@ class Session:
             line = raw.decode("latin-1")
         if not line.strip():
             return
+        self.figures.lines_received += 1
         self._events.append(LineReceived(line))
         # Noise around a reset sticks to the line that follows it.
         readable = line if line.isascii() and line.isprintable() else line.strip(_NOISE)
+        if readable == line and self._state is _State.GREETING and not self._hellos:
+            self._hello_at = now  # A boot loader does not talk.
         for event in events_of(readable):
             self._events.append(event)
             self._on_reply(event, now)
@@ -322,6 +361,7 @@ class Session:
             case _ if self._state is _State.ENDED:
                 pass
             case Acknowledged(line_number=number):
+                self._last_ok = self.figures.lines_received
                 self._oks += self._state is not _State.OPEN
                 if self._state is _State.GREETING and self._hellos:
                     self._identify(now)
@@ -342,15 +382,23 @@ class Session:
                 self._retry_at = max(self._retry_at, now + BUSY_GRACE)
             case IdleReported():
                 self._on_wait(now)
-            case TemperaturesReported() if not self._asked_for_temperatures():
-                self._reported_at = now
+            case TemperaturesReported() if not self._is_answer():
+                self._familiar = True
+                self._on_report(now)
             case FirmwareIdentified(name=name) if name and self._state is _State.IDENTIFYING:
                 self._firmware_name = name
                 self._open_when_quiet(now)
+            case SdPrintReported() | SdPrintEnded():
+                self._prints_from_card = isinstance(event, SdPrintReported)
             case BootReported(message=message):
+                self._familiar = True
                 self._on_boot(message, now)
+            case ErrorReported(message=message):
+                self._complaint = message
             case FirmwareHalted(message=message):
                 self._end("firmware_halted", message)
+            case OtherDeviceHeard(what=what) if self._state is _State.GREETING and not self._oks:
+                self._end("not_a_printer", what)
 
     def _on_ok(self, number: int | None, now: float) -> None:
         if self._hold_until is not None:
@@ -363,8 +411,10 @@ class Session:
             # The Resend itself was lost on the way; the complaint before it told as much.
             if not self._rewind(self._window.oldest):
                 return
-        elif self._window.in_flight and self._window.acknowledge(number):
-            self._made_progress(now)
+        elif self._window.in_flight:
+            self._measure(self._window.in_flight[0], now)
+            if self._window.acknowledge(number):
+                self._made_progress(now)
         self._rejected = False
         self._write_more(now)
 
@@ -373,7 +423,17 @@ class Session:
         self._implausible = 0
         if self._window.in_flight:
             self._retry_at = now + self._patience(self._window.in_flight[0])
-        self._poll_at = now + self._poll_interval(now)
+        self._active_at = now
+
+    def _measure(self, line: Line, now: float) -> None:
+        # The answer to a line that was written twice may be to either.
+        if line.writes == 1 and answers_at_once(line.command, self.firmware):
+            self.figures.answered(now - line.sent_at)
+
+    def _on_report(self, now: float) -> None:
+        if self._reported_at is not None:
+            self._report_interval = now - self._reported_at
+        self._reported_at = now
 
     def _on_resend(self, number: int, now: float) -> None:
         if self._state is _State.CHALLENGING and 1 <= number <= self._window.next_number:
@@ -407,7 +467,7 @@ class Session:
             if self._stuck[1] > MAX_RESENDS and number != self._window.next_number:
                 self._end("resend_loop", f"it asked for line {number} {MAX_RESENDS} times")
                 return False
-        self.resends += self._window.rewind(number)
+        self.figures.resends += self._window.rewind(number)
         return True
 
     def _on_wait(self, now: float) -> None:
@@ -432,35 +492,44 @@ class Session:
     # -- lines --
 
     def _append(self, command: str, now: float) -> None:
+        if command.startswith("M113"):
+            self._busy_seen = False  # From here on it may say so at another pace, or not at all.
         self._window.append(command)
         self._write_more(now)
+
+    def _poll(self, now: float) -> None:
+        """Temperatures, a number that reveals a lost line, and a sign of life."""
+        if self._reported_at is None or now - self._reported_at > POLL_INTERVAL_REPORTED:
+            self._report_interval = None
+        self._append("M105", now)
+        if self._prints_from_card:
+            self._append("M27", now)
 
     def _write_more(self, now: float) -> None:
         while self._hold_until is None and self._numbering and (line := self._window.take(now)) is not None:
             if len(self._window.in_flight) == 1:
                 self._retry_at = now + self._patience(line)
-            self._poll_at = now + self._poll_interval(now)
+            self._active_at = now
             self._write(line.data)
 
     def _write(self, data: bytes) -> None:
         self._out += data
-        self.lines_sent += 1
+        self.figures.lines_sent += 1
         self._events.append(LineSent(data.decode("utf-8", "replace").strip()))
 
     def _retry(self, now: float) -> None:
         """No answer in time: write the oldest line again, or give up."""
         line = self._window.in_flight[0]
-        # Before our question the printer owed nothing.
-        silent = now - max(self._heard_at, line.asked_at)
-        if silent >= silence_limit(line.command, self.firmware, says_busy=self._busy_seen):
-            self._end("timeout", f"no answer to {line.command} for {silent:.0f} s")
+        if now >= self._gives_up_at():
+            silent = now - self.figures.heard_at
+            self._end("timeout", f"no answer to {line.command}, and nothing at all for {silent:.0f} s")
             return
         if line.retries >= MAX_RETRIES and not takes_long(line.command, self.firmware):
             self._end("timeout", f"it talks, but did not acknowledge {line.command} in {line.retries} attempts")
             return
         line.retries += 1
         if may_repeat(line.command, self.firmware):
-            self.resends += self._window.rewind(line.number)
+            self.figures.resends += self._window.rewind(line.number)
             self._write_more(now)
         else:
             self._retry_at = now + self._patience(line)
@@ -468,18 +537,29 @@ class Session:
     def _patience(self, line: Line) -> float:
         return until_retry(line.command, self.firmware, retries=line.retries, says_busy=self._busy_seen)
 
-    def _poll_interval(self, now: float) -> float:
-        reported = self._reported_at is not None and now - self._reported_at < POLL_INTERVAL_REPORTED
-        return POLL_INTERVAL_REPORTED if reported else POLL_INTERVAL
+    def _gives_up_at(self) -> float:
+        line = self._window.in_flight[0]
+        return gives_up_at(
+            line.command,
+            self.firmware,
+            asked_at=line.asked_at,
+            heard_at=self.figures.heard_at,
+            says_busy=self._busy_seen,
+        )
 
-    def _asked_for_temperatures(self) -> bool:
+    def _poll_at(self) -> float:
+        return self._active_at + until_poll(self._report_interval, self._active_at, self.figures.heard_at)
+
+    def _is_answer(self) -> bool:
+        """The temperatures in this line were asked for: they ride on an ok, or the ok is still to come."""
         in_flight = self._window.in_flight
-        return bool(in_flight and in_flight[0].command.startswith("M105"))
+        asked = bool(in_flight and in_flight[0].command.startswith("M105"))
+        return asked or self._last_ok == self.figures.lines_received
 
     def _line_deadline(self) -> float | None:
         if self._hold_until is not None:
             return self._hold_until
-        return self._retry_at if self._window.in_flight else None
+        return min(self._retry_at, self._gives_up_at()) if self._window.in_flight else None
 
 
 _NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))

@@ -227,6 +227,14 @@ def stable(port: Port, ports: Sequence[Port]) -> str:
     return port.by_path or port.path
 
 
+def plugged_at(port: Port) -> int:
+    """A number that is another one when the device was unplugged and plugged in again; 0 for what is no device."""
+    try:
+        return Path(port.device).stat().st_ctime_ns if port.device.startswith("/") else 0
+    except OSError:
+        return 0
+
+
 def parse_added(text: str) -> list[str]:
     """The ports of `$LIMPET_PORTS`: paths, globs and URLs, separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from limpet.errors import BadRequest
 from limpet.fleet import Fleet
+from limpet.printer.identity import Identity
 from limpet.printer.printer import Printer
-from limpet.printer.state import ConnectionFailed
+from limpet.printer.state import CandidateTried, ConnectionFailed, LinkFigures, SdPrint
 
 VERSION_HEADER = "X-OctoPrint-Api-Version"
 
@@ -30,10 +31,48 @@ class ErrorInfo(Struct, frozen=True, kw_only=True):
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A port that detection has looked at, and what came of it."""
+    """A port that detection looks at, at which rate, and what came of it so far; `done` says that this is all."""
 
     port: str
     verdict: str
+    baudrate: int | None
+    done: bool
+
+
+class IdentityInfo(Struct, frozen=True, kw_only=True):
+    """Who the printer is: its firmware's UUID and machine type, its USB ids (`vendor:product`) and serial number."""
+
+    uuid: str | None
+    machineType: str | None  # noqa: N815
+    usb: str | None
+    serial: str | None
+
+
+class SdPrintInfo(Struct, frozen=True, kw_only=True):
+    """A print from the printer's own card: bytes done and in all, and seconds since it began, where it tells."""
+
+    printed: int
+    total: int
+    elapsed: int | None
+
+
+class LinkInfo(Struct, frozen=True, kw_only=True):
+    """How the line is doing. Times in seconds, `connectedAt` since the epoch; round trips null before there are any.
+
+    Counted since the session began; `reconnects` since the connect command. `suspect`: a question has gone unanswered.
+    """
+
+    connectedAt: float  # noqa: N815
+    reconnects: int
+    linesSent: int  # noqa: N815
+    linesReceived: int  # noqa: N815
+    resends: int
+    bytesReceived: int  # noqa: N815
+    unreadableBytes: int  # noqa: N815
+    roundTripP50: float | None  # noqa: N815
+    roundTripP95: float | None  # noqa: N815
+    silentFor: float  # noqa: N815
+    suspect: bool
 
 
 class ProfileInfo(Struct, frozen=True, kw_only=True):
@@ -52,7 +91,10 @@ class Current(Struct, frozen=True, kw_only=True):
     printerProfile: str  # noqa: N815
     error: ErrorInfo | None
     firmware: str | None
+    identity: IdentityInfo | None
     candidates: list[Candidate]
+    sdPrint: SdPrintInfo | None  # noqa: N815
+    link: LinkInfo | None
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -91,7 +133,10 @@ class Current2(Struct, frozen=True, kw_only=True):
     profile: str | None
     error: ErrorInfo | None
     firmware: str | None
+    identity: IdentityInfo | None
     candidates: list[Candidate]
+    sdPrint: SdPrintInfo | None  # noqa: N815
+    link: LinkInfo | None
 
 
 class ConnectorParameters2(Struct, frozen=True, kw_only=True):
@@ -146,7 +191,10 @@ class Before2:
                 printerProfile=now.profile or preferences.profile,
                 error=_error(now.failure),
                 firmware=now.firmware,
+                identity=_identity(now.identity),
                 candidates=_candidates(now.candidates),
+                sdPrint=_sd_print(now.sd_print),
+                link=_link(printer.figures()),
             ),
             options=Options(
                 ports=fleet.port_names(),
@@ -178,7 +226,10 @@ class Since2(Before2):
                 profile=now.profile,
                 error=_error(now.failure),
                 firmware=now.firmware,
+                identity=_identity(now.identity),
                 candidates=_candidates(now.candidates),
+                sdPrint=_sd_print(now.sd_print),
+                link=_link(printer.figures()),
             ),
             options=Options2(
                 connectors=[
@@ -231,8 +282,45 @@ def _error(failure: ConnectionFailed | None) -> ErrorInfo | None:
     )
 
 
-def _candidates(candidates: dict[str, str]) -> list[Candidate]:
-    return [Candidate(port=port, verdict=verdict) for port, verdict in candidates.items()]
+def _candidates(candidates: dict[str, CandidateTried]) -> list[Candidate]:
+    return [
+        Candidate(port=port, verdict=tried.verdict, baudrate=tried.baudrate, done=tried.done)
+        for port, tried in candidates.items()
+    ]
+
+
+def _identity(identity: Identity | None) -> IdentityInfo | None:
+    if identity is None:
+        return None
+    return IdentityInfo(uuid=identity.uuid, machineType=identity.machine_type, usb=identity.usb, serial=identity.serial)
+
+
+def _sd_print(sd_print: SdPrint | None) -> SdPrintInfo | None:
+    if sd_print is None:
+        return None
+    return SdPrintInfo(printed=sd_print.printed, total=sd_print.total, elapsed=sd_print.elapsed)
+
+
+def _link(figures: LinkFigures | None) -> LinkInfo | None:
+    if figures is None:
+        return None
+    return LinkInfo(
+        connectedAt=round(figures.connected_at, 3),
+        reconnects=figures.reconnects,
+        linesSent=figures.lines_sent,
+        linesReceived=figures.lines_received,
+        resends=figures.resends,
+        bytesReceived=figures.bytes_received,
+        unreadableBytes=figures.unreadable_bytes,
+        roundTripP50=_milli(figures.round_trip_p50),
+        roundTripP95=_milli(figures.round_trip_p95),
+        silentFor=round(figures.silent_for, 1),
+        suspect=figures.suspect,
+    )
+
+
+def _milli(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 5)
 
 
 def _profiles(fleet: Fleet) -> list[ProfileInfo]:

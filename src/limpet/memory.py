@@ -1,0 +1,60 @@
+"""What Limpet has learnt about its printers by itself, in `known.json`: to be forgotten at no loss but time.
+
+What a person chooses is in `limpet.toml`; this file only helps to find a printer sooner, and to know it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from limpet.errors import SettingsError
+from limpet.files import read_limited, write_atomically
+from limpet.printer.identity import Identity
+
+MAX_FILE_BYTES = 1 << 18
+
+log = logging.getLogger(__name__)
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """Where a printer was found last, by the name that stays true, at which rate, and who it was."""
+
+    port: str
+    baudrate: int
+    identity: Identity
+
+
+class Memory:
+    """The file `path`. A broken or unwritable one is told in the log, once, and is no reason not to print."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Known] = {}
+        try:
+            data = read_limited(path, MAX_FILE_BYTES)
+            if data is not None:
+                self._known = msgspec.json.decode(data, type=dict[str, Known])
+        except (SettingsError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("%s is not read: %s", path, error)
+
+    def get(self, printer: str) -> Known | None:
+        """What is known about the printer with this id."""
+        return self._known.get(printer)
+
+    def learn(self, printer: str, known: Known) -> bool:
+        """True when this is new; `save` keeps it."""
+        new = self._known.get(printer) != known
+        self._known = {**self._known, printer: known}
+        return new
+
+    def save(self) -> None:
+        """Blocks for a moment (fsync)."""
+        try:
+            data = msgspec.json.format(msgspec.json.encode(self._known), indent=2)
+            write_atomically(self._path, data + b"\n", mode=0o600)
+        except SettingsError as error:
+            log.warning("what was learnt about the printers is not kept: %s", error)
