@@ -11,7 +11,8 @@ from limpet.transports.telnet import Telnet
 
 OPEN_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 0.5
-# A peer that has gone without a word (power, Wi-Fi) is noticed within about 8 s, whether we talk or not.
+# A peer that has gone without a word (power, Wi-Fi) is noticed 8 s after its last, or after ours if that is later. Less
+# would end a print for a moment of bad Wi-Fi.
 KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 USER_TIMEOUT_MS = 8000
 
