@@ -270,6 +270,63 @@ def test_a_name_that_is_no_port_finds_none(machine: Machine, name: str) -> None:
     assert find(machine.ports(virtual=True), name) is None
 
 
+def test_a_saved_serial_number_finds_the_adapter_after_renumbering(machine: Machine) -> None:
+    ftdi = {"idVendor": "0403", "idProduct": "6001", "manufacturer": "FTDI", "product": "FT232R USB UART"}
+    machine.add_usb("ttyUSB0", "1-1", driver="ftdi_sio", **ftdi, serial="A50285BI")
+    (before,) = machine.ports()
+    saved = stable(before, [before])
+    assert saved == f"{machine.dev}/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
+    moved = Machine(machine.dev.parent / "later")
+    moved.add_usb("ttyUSB0", "1-1", driver="ftdi_sio", **ftdi, serial="AB0CDEFG")
+    moved.add_usb("ttyUSB1", "1-3", driver="ftdi_sio", **ftdi, serial="A50285BI")
+    found = find(moved.ports(), saved.replace(str(machine.dev), str(moved.dev)))
+    assert found is not None
+    assert found.path == f"{moved.dev}/ttyUSB1"
+
+
+def test_twins_that_have_swapped_their_names_are_told_apart_by_their_places(machine: Machine) -> None:
+    places = ("platform-xhci-usb-0:1:1.0-port0", "platform-xhci-usb-0:2:1.0-port0")
+    for number, place in enumerate(places):
+        machine.add_usb(f"ttyUSB{number}", f"1-{number + 1}", **CH340)
+        machine.link("serial/by-path", place, f"ttyUSB{number}")
+    ports = machine.ports()
+    saved = [stable(port, ports) for port in ports]
+    later = Machine(machine.dev.parent / "later")
+    for number, place in enumerate(reversed(places)):
+        later.add_usb(f"ttyUSB{number}", f"1-{2 - number}", **CH340)
+        later.link("serial/by-path", place, f"ttyUSB{number}")
+    found = [find(later.ports(), name.replace(str(machine.dev), str(later.dev))) for name in saved]
+    assert [port and port.path for port in found] == [f"{later.dev}/ttyUSB1", f"{later.dev}/ttyUSB0"]
+
+
+@pytest.mark.parametrize("name", ["usb:2c99:0002", "USB:2C99:0002", "usb:2c99:0002:CZPX4720X004XK56789"])
+def test_a_port_is_found_by_its_usb_ids(machine: Machine, name: str) -> None:
+    machine.add_usb("ttyUSB0", "1-1", **CH340)
+    machine.add_acm("ttyACM0", "1-4", **PRUSA)
+    link = machine.link(".", "printer", "ttyACM0")
+    found = find(machine.ports(added=[link]), name)
+    assert found is not None
+    assert found.path == f"{machine.dev}/ttyACM0"
+
+
+@pytest.mark.parametrize(
+    "name", ["usb:1a86:7523", "usb:2c99:0002:", "usb:2c99:0002:other", "usb:2c99", "usb:02c99:0002", "usb:ttyACM0"]
+)
+def test_usb_ids_that_fit_none_or_several_find_none(machine: Machine, name: str) -> None:
+    machine.add_usb("ttyUSB0", "1-1", **CH340)
+    machine.add_usb("ttyUSB1", "1-2", **CH340)
+    machine.add_acm("ttyACM0", "1-4", **PRUSA)
+    assert find(machine.ports(), name) is None
+
+
+def test_a_serial_number_tells_twins_apart_by_usb_ids(machine: Machine) -> None:
+    machine.add_acm("ttyACM0", "1-1", **PRUSA)
+    machine.add_acm("ttyACM1", "1-2", **(PRUSA | {"serial": "CZPX:0002"}))
+    ports = machine.ports()
+    assert find(ports, "usb:2c99:0002") is None
+    assert find(ports, "usb:2c99:0002:CZPX:0002") is ports[1]
+
+
 def test_twins_without_serial_number_are_saved_by_their_place(machine: Machine) -> None:
     machine.add_usb("ttyUSB0", "1-1", **CH340)
     machine.add_usb("ttyUSB1", "1-2", **CH340)

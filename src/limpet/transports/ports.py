@@ -218,10 +218,15 @@ class PortList:
 
 
 def find(ports: Sequence[Port], name: str) -> Port | None:
-    """The port called `name`: its path, any link to its device, or its stable name, even without udev."""
+    """The port called `name`: its path, any link to its device, its stable name, even without udev, or its USB ids.
+
+    `usb:VVVV:PPPP` and `usb:VVVV:PPPP:SERIAL` find the one device that they fit, and none where they fit several.
+    """
     for port in ports:
         if port.path == name:
             return port
+    if ids := _USB_NAME.fullmatch(name):
+        return _only(ports, int(ids[1], 16), int(ids[2], 16), ids[3])
     try:
         # A longer path cannot exist, and each of its parts would be looked up.
         device = os.path.realpath(name) if name.startswith("/") and len(name) <= PATH_MAX else name
@@ -234,6 +239,15 @@ def find(ports: Sequence[Port], name: str) -> Port | None:
         if name in (port.stable_name, port.by_path):
             return port
     return None
+
+
+def _only(ports: Sequence[Port], vendor_id: int, product_id: int, serial_number: str | None) -> Port | None:
+    fitting = [
+        port
+        for port in ports
+        if (port.vendor_id, port.product_id) == (vendor_id, product_id) and serial_number in (None, port.serial_number)
+    ]
+    return fitting[0] if len({port.device for port in fitting}) == 1 else None
 
 
 def by_likelihood(ports: Sequence[Port]) -> list[Port]:
@@ -317,6 +331,7 @@ _ORDER = {"usb": 0, "uart": 1, "console": 2}
 _URLS = {"socket": "TCP", "rfc2217": "TCP with RFC 2217"}
 
 _LIKELIHOOD = (Role.PRINTER, Role.NATIVE, Role.ADAPTER, None, Role.OTHER)
+_USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
 
 
 def _describe(info: SerialPortInfo, what: Known | None) -> str:
