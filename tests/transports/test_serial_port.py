@@ -6,14 +6,19 @@ import asyncio
 import errno
 import fcntl
 import grp
+import json
 import os
+import pwd
 import subprocess
 import sys
 import termios
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -438,14 +443,16 @@ async def test_what_is_no_serial_device_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "G28\n"
 
 
-HOLD = "import fcntl, sys; fcntl.flock(0, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.readline()"
+FLOCK = "import fcntl, sys; fcntl.flock(0, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.readline()"
+TIOCEXCL = FLOCK.replace("fcntl.flock(0, fcntl.LOCK_EX)", "import termios; fcntl.ioctl(0, termios.TIOCEXCL)")
 
 
 @contextmanager
-def locked(terminal: Terminal) -> Iterator[str]:
-    """A process that has locked the device: its `name (pid)`."""
+def locked(terminal: Terminal, *, exclusively: bool = False) -> Iterator[str]:
+    """A process that has locked the device, by flock or by TIOCEXCL: its `name (pid)`."""
     device = os.open(terminal.device, os.O_RDWR | os.O_NOCTTY)
-    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=device, stdout=subprocess.PIPE) as holder:
+    hold = TIOCEXCL if exclusively else FLOCK
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=device, stdout=subprocess.PIPE) as holder:
         os.close(device)
         try:
             assert holder.stdout is not None
@@ -464,7 +471,9 @@ async def test_a_locked_port_names_its_holder(terminal: Terminal) -> None:
 
 async def test_a_port_is_ours_alone_and_free_after_closing(terminal: Terminal) -> None:
     async with opened(terminal) as port:
-        assert (await fault(terminal.device)).code == "port_busy"
+        found = await fault(terminal.device)
+        assert found.code == "port_busy"
+        assert found.message == f"{terminal.device} is in use by another printer of Limpet"
         assert descriptors_of(terminal.device) == 1
         port.close()
         await port.wait_closed()
@@ -481,30 +490,70 @@ async def test_a_busy_port_keeps_the_bytes_and_the_rate_of_its_holder(terminal: 
         assert await terminal.read_until(b"\n") == b"G1 X10\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_a_forbidden_port_names_the_group_to_join(terminal: Terminal) -> None:
-    group = grp.getgrnam("dialout")
-    found = await fault_as_nobody(terminal.device, group=group.gr_gid, mode=0o660)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@as_root
+def test_a_forbidden_port_names_the_group_to_join(terminal: Terminal) -> None:
+    own(terminal, grp.getgrnam("dialout").gr_gid, 0o660)
+    found = fault_as_nobody(terminal.device)
     assert found.code == "permission_denied"
     assert "group dialout: sudo usermod -aG dialout nobody, then log in again" in found.hint
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_a_port_for_root_alone_does_not_send_one_to_a_group(terminal: Terminal) -> None:
-    found = await fault_as_nobody(terminal.device, group=0, mode=0o600)
+@as_root
+def test_a_port_for_root_alone_does_not_send_one_to_a_group(terminal: Terminal) -> None:
+    own(terminal, 0, 0o600)
+    found = fault_as_nobody(terminal.device)
     assert found.code == "permission_denied"
     assert "usermod" not in found.hint
     assert "udev rule" in found.hint
 
 
-async def fault_as_nobody(device: str, group: int, mode: int) -> Fault:
-    os.chown(device, 0, group)
-    os.chmod(device, mode)  # noqa: PTH101 - a Path in a coroutine is another complaint
-    os.seteuid(65534)
-    try:
-        return await fault(device)
-    finally:
-        os.seteuid(0)
+@as_root
+@pytest.mark.parametrize("exclusively", [False, True])
+def test_a_port_that_another_user_holds_is_busy_and_how_to_find_out_is_said(
+    terminal: Terminal, exclusively: bool
+) -> None:
+    own(terminal, 0, 0o666)
+    with locked(terminal, exclusively=exclusively) as holder:
+        found = fault_as_nobody(terminal.device)
+    assert found.code == "port_busy"
+    assert holder not in found.message
+    assert found.message.endswith("is in use by another program, whose name cannot be seen from here")
+    assert f"`sudo fuser -v {terminal.device}`" in found.hint
+
+
+def own(terminal: Terminal, group: int, mode: int) -> None:
+    os.chown(terminal.device, 0, group)
+    Path(terminal.device).chmod(mode)
+
+
+def fault_as_nobody(device: str) -> Fault:
+    """What opening `device` comes to in a process that has become another user for good."""
+    # The child may not be allowed to read any module that is not loaded yet.
+    asyncio.run(fault("/dev/ttyUSB99"))
+    answer, question = os.pipe()
+    with warnings.catch_warnings():
+        # Since Python 3.12; the child runs no code of a thread that it does not have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            nobody = pwd.getpwnam("nobody")
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            os.write(question, json.dumps(asdict(asyncio.run(fault(device)))).encode())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(question)
+    with open(answer, "rb") as stream:  # noqa: PTH123 - a descriptor, no path
+        told = stream.read()
+    os.waitpid(child, 0)
+    return Fault(**json.loads(told))
 
 
 async def test_no_descriptor_is_left_wherever_opening_is_cancelled(terminal: Terminal) -> None:

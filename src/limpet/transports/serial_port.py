@@ -24,7 +24,7 @@ from serialx.platforms.serial_posix import TcsetattrFlags
 
 from limpet.errors import Fault, PortError
 from limpet.settings import Reset
-from limpet.transports.holders import holder_of
+from limpet.transports.holders import holder_of, is_open_here
 
 OPEN_TIMEOUT = 5.0
 """Seconds that opening, or changing the rate, may take."""
@@ -240,9 +240,7 @@ def fault_of(path: str, error: OSError | ValueError) -> Fault:
                 "Plug the printer in and switch it on; `limpet ports` lists what is there.",
             )
         case errno.EBUSY:
-            holder = holder_of(path)
-            who = f"{holder[1]} ({holder[0]})" if holder else "another program"
-            return Fault("port_busy", f"{path} is in use by {who}", "End that program, or disconnect it from the port.")
+            return _busy(path)
         case errno.EACCES | errno.EPERM:
             return Fault("permission_denied", f"{path} may not be opened: permission denied", _permission_hint(path))
         case errno.ENOTTY | errno.EISDIR | errno.EINVAL:
@@ -263,6 +261,19 @@ def fault_of(path: str, error: OSError | ValueError) -> Fault:
 
 def _words(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+def _busy(path: str) -> Fault:
+    if holder := holder_of(path):
+        who = f"{holder[1]} ({holder[0]})"
+        return Fault("port_busy", f"{path} is in use by {who}", "End that program, or disconnect it from the port.")
+    if is_open_here(path):
+        return Fault("port_busy", f"{path} is in use by another printer of Limpet", "Disconnect that printer first.")
+    return Fault(
+        "port_busy",
+        f"{path} is in use by another program, whose name cannot be seen from here",
+        f"It runs as another user or in a container: `sudo fuser -v {path}` tells which it is.",
+    )
 
 
 def _permission_hint(path: str) -> str:
