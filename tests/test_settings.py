@@ -91,6 +91,7 @@ def test_every_setting_can_be_set(path: Path) -> None:
         profile = "big"
         autoconnect = true
         reconnect = false
+        reset = "no"
         [virtual]
         echo = true
         boot = 1.5
@@ -116,6 +117,7 @@ def test_every_setting_can_be_set(path: Path) -> None:
                 profile="big",
                 autoconnect=True,
                 reconnect=False,
+                reset="no",
             ),
         },
         virtual={"echo": True, "boot": 1.5, "faults": ["drop", 3]},
@@ -176,6 +178,8 @@ FAULTS: list[tuple[str | bytes, str]] = [
     ("[printers.a]\nport = 'AUTO'", "line 2: printers.a.port: leave this key out"),
     ("[printers.a]\nautoconnect = 1", "line 2: printers.a.autoconnect: expected bool, got int"),
     ("printers = {a = {baud_rate = 1}}", 'line 1: printers.a.baud_rate: unknown key, did you mean "baudrate"?'),
+    ("[printers.a]\nreset = 'never'", 'line 2: printers.a.reset: expected "auto" or "yes" or "no", got \'never\''),
+    ("[printers.a]\n\nreset = false", 'line 3: printers.a.reset: expected "auto" or "yes" or "no", got False'),
     ("[printers.A]", "line 1: printers.A: bad id, expected a-z, 0-9, _ and -"),
     ("[printers._default]", "line 1: printers._default: bad id"),
     ("[printers.'a b']", 'line 1: printers."a b": bad id'),

@@ -121,6 +121,7 @@ class Fleet:
             identity=known.identity if known is not None and saved else None,
             likely_port=known.port if known is not None else None,
             likely_baudrate=known.baudrate if known is not None else None,
+            reset=preferences.reset,
         )
 
     def start(self) -> None:

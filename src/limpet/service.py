@@ -13,7 +13,7 @@ import msgspec
 
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
-from limpet.settings import Settings, SettingsFile
+from limpet.settings import Reset, Settings, SettingsFile
 from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
 from limpet.web.app import build_app
 from limpet.web.runner import listen, runner_of
@@ -55,7 +55,7 @@ def openers(file: SettingsFile, settings: Settings) -> Openers:
 
 
 async def _open_virtual(
-    file: SettingsFile, settings: Settings, _: str, baudrate: int, receiver: asyncio.Protocol
+    file: SettingsFile, settings: Settings, _: str, baudrate: int, receiver: asyncio.Protocol, _reset: Reset
 ) -> Transport:
     from limpet.transports.memory import open_memory
 

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -31,6 +31,9 @@ Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
 KeyPath = tuple[str, ...]
 """Where a setting is: `("printers", "default", "port")`."""
+
+Reset = Literal["auto", "yes", "no"]
+"""Whether connecting restarts the board, by the lines DTR and RTS (docs/ports.md)."""
 
 _Baudrate = Annotated[int, Meta(ge=1, le=12_000_000)]
 _PortName = Annotated[str, Meta(min_length=1, max_length=1024)]
@@ -73,6 +76,7 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     profile: str = DEFAULT_PROFILE
     autoconnect: bool = False
     reconnect: bool = True
+    reset: Reset = "auto"
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -242,11 +246,21 @@ def _convert(value: Any, kind: Any, path: KeyPath) -> Any:
         value = value[name]
     if item:
         value = value[int(item[1])]
+    if choices := _choices(kind, names):
+        message = f"expected {' or '.join(map(_quoted, choices))}"
     if "got" not in message:
         message += f", got {reprlib.repr(value)}"
     message = message.replace("`", "").replace(" | null", "").replace("object", "table")
     message = message[0].lower() + message[1:]
     raise _PlacedError((*path, *names), f"item {int(item[1]) + 1}: {message}" if item else message)
+
+
+def _choices(kind: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The words that the setting `names` of a table may be, if it may not be any."""
+    if not names or not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return ()
+    type_ = next(field.type for field in msgspec.structs.fields(kind) if field.name == names[0])
+    return get_args(type_) if get_origin(type_) is Literal else ()
 
 
 def _check_keys(table: Mapping[str, Any], kind: type[Struct], path: KeyPath) -> None:

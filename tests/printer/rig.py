@@ -107,7 +107,7 @@ def garbage() -> Callable[[], bytes]:
 def openers(**options: Any) -> Openers:
     """Serial devices, and a virtual printer that boots in no time."""
     virtual = VirtualPrinterOptions(**{"boot_time": 0.0, **options})
-    return {**OPENERS, VIRTUAL: lambda _, baudrate, receiver: open_memory(virtual, receiver, baudrate)}
+    return {**OPENERS, VIRTUAL: lambda _, baudrate, receiver, _reset: open_memory(virtual, receiver, baudrate)}
 
 
 HOLD = """

@@ -13,6 +13,7 @@ import pytest
 from limpet.printer.connection import Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import Snapshot, State
+from limpet.settings import Reset
 from limpet.transports.ports import PortList
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import (
@@ -216,9 +217,9 @@ async def test_a_disconnect_of_what_is_offline_is_nothing(printer: Printer) -> N
 async def test_a_link_that_is_let_go_of_cannot_speak_any_more() -> None:
     links: list[asyncio.Protocol] = []
 
-    async def opener(path: str, baudrate: int, receiver: asyncio.Protocol) -> Any:
+    async def opener(path: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset) -> Any:
         links.append(receiver)
-        return await openers()[VIRTUAL](path, baudrate, receiver)
+        return await openers()[VIRTUAL](path, baudrate, receiver, reset)
 
     async with nothing_left():
         printer = Printer("one", ports_of(), {VIRTUAL: opener}, patience=QUICK)

@@ -16,6 +16,7 @@ from limpet.printer.connection import Connection, Target
 from limpet.printer.state import State, StateChanged
 from limpet.protocol.events import Event
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
+from limpet.settings import Reset
 from limpet.transports.memory import open_memory
 from limpet.transports.ports import PortList
 from limpet.transports.urls import SERIAL
@@ -61,7 +62,7 @@ class World:
         self.trouble: list[str] = []
         self.is_calm = False
 
-    async def open(self, path: str, baudrate: int, receiver: asyncio.Protocol) -> SlowPort:
+    async def open(self, path: str, baudrate: int, receiver: asyncio.Protocol, _: Reset) -> SlowPort:
         wish, chance = self.wish, self.chance
         for _ in range(chance.choice([0, 0, 1, 10])):
             try:

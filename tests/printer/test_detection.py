@@ -16,6 +16,7 @@ from limpet.printer.connection import Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import CandidateTried, State
 from limpet.protocol.firmware import LIKELY_BAUDRATES
+from limpet.settings import Reset
 from limpet.transports.serial_port import SerialPort, open_serial
 from limpet.transports.urls import SERIAL, VIRTUAL
 from tests.printer.rig import (
@@ -125,8 +126,8 @@ async def test_a_rate_that_the_driver_cannot_do_is_passed_over(tmp_path: Path) -
                 raise PortError(Fault("not_a_printer", "cannot do 250000 baud", "Choose another"))
             await super().set_baudrate(baudrate)
 
-    async def open_limited(path: str, baudrate: int, receiver: asyncio.Protocol) -> SerialPort:
-        port = await open_serial(path, baudrate, receiver)
+    async def open_limited(path: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset) -> SerialPort:
+        port = await open_serial(path, baudrate, receiver, reset)
         port.__class__ = Limited
         return port
 

@@ -84,14 +84,13 @@ async def bridge(there: Host, device: Path) -> AsyncIterator[str]:
 
 async def test_a_half_open_link_is_noticed_in_seconds_and_taken_up_again_by_itself(tmp_path: Path) -> None:
     device = tmp_path / "printer"
-    async with printer_at(device), host() as there, bridge(there, device) as url:
-        async with connected(url, 115200) as printer:
-            await operational(printer)
-            await there.run("ip", "link", "set", "eth0", "down")  # Nobody says goodbye.
-            with at_most(NOTICED_WITHIN):
-                await eventually(lambda: printer.snapshot.state is State.OFFLINE_AFTER_ERROR, within=20.0)
-            assert printer.snapshot.failure is not None
-            assert printer.snapshot.failure.fault.code == "unplugged"
-            assert printer.snapshot.failure.waiting
-            await there.run("ip", "link", "set", "eth0", "up")
-            await operational(printer, within=20.0)
+    async with printer_at(device), host() as there, bridge(there, device) as url, connected(url, 115200) as printer:
+        await operational(printer)
+        await there.run("ip", "link", "set", "eth0", "down")  # Nobody says goodbye.
+        with at_most(NOTICED_WITHIN):
+            await eventually(lambda: printer.snapshot.state is State.OFFLINE_AFTER_ERROR, within=20.0)
+        assert printer.snapshot.failure is not None
+        assert printer.snapshot.failure.fault.code == "unplugged"
+        assert printer.snapshot.failure.waiting
+        await there.run("ip", "link", "set", "eth0", "up")
+        await operational(printer, within=20.0)

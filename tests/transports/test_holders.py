@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from limpet.transports.holders import holder_of
+from limpet.transports.holders import holder_of, is_open_here
 
 
 @pytest.fixture
@@ -23,6 +23,11 @@ def terminal() -> Iterator[int]:
 
 def test_a_device_that_only_we_have_open_has_no_holder(terminal: int) -> None:
     assert holder_of(os.ttyname(terminal)) is None
+
+
+def test_we_know_what_we_have_open_ourselves(terminal: int) -> None:
+    assert is_open_here(os.ttyname(terminal))
+    assert not is_open_here("/dev/nothing")
 
 
 def test_another_process_is_named(terminal: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from limpet.printer.connection import Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import State
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
-from limpet.transports.network import address_of
+from limpet.settings import Reset
+from limpet.transports.network import RESET_PULSE, address_of
 from limpet.transports.ports import PortList
 from limpet.transports.telnet import Telnet
 from limpet.transports.urls import OPENERS, open_port
@@ -96,6 +98,84 @@ async def ser2net_for(device: Path, folder: Path) -> AsyncIterator[int]:
     finally:
         program.terminate()
         await program.wait()
+
+
+class Recorder(asyncio.Protocol):
+    """Listens and never says a word; `heard` are the bytes and when they came."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[bytes, float]] = []
+        self.guests: list[asyncio.BaseTransport] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.guests.append(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard.append((data, time.monotonic()))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guests.clear()
+
+    @property
+    def everything(self) -> bytes:
+        return b"".join(data for data, _ in self.heard)
+
+    def time_of(self, part: bytes) -> float:
+        return next(at for data, at in self.heard if part in data)
+
+
+@asynccontextmanager
+async def recorder() -> AsyncIterator[tuple[Recorder, str]]:
+    record = Recorder()
+    server = await asyncio.get_running_loop().create_server(lambda: record, "127.0.0.1", 0)
+    try:
+        yield record, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def test_a_reset_over_rfc2217_drops_the_lines_and_raises_them_again() -> None:
+    async with recorder() as (record, address):
+        port = await open_port(f"rfc2217://{address}", 115200, asyncio.Protocol(), reset="yes")
+        down, up = Telnet().lines(raised=False), Telnet().lines(raised=True)
+        await eventually(lambda: up in record.everything)
+        assert record.time_of(up) - record.time_of(down) >= RESET_PULSE * 0.9
+        assert port.resets_board
+        port.abort()
+        await port.wait_closed()
+
+
+@pytest.mark.parametrize(("scheme", "reset"), [("rfc2217", "auto"), ("rfc2217", "no"), ("socket", "yes")])
+async def test_without_a_wish_nothing_is_said_about_the_lines(scheme: str, reset: Reset) -> None:
+    async with recorder() as (record, address):
+        port = await open_port(f"{scheme}://{address}", 115200, asyncio.Protocol(), reset=reset)
+        port.write(b"M105")
+        await eventually(lambda: record.everything.endswith(b"M105"))
+        assert not any(bytes((250, 44, 5, value)) in record.everything for value in (8, 9, 11, 12))
+        assert not port.resets_board
+        port.abort()
+        await port.wait_closed()
+
+
+async def test_a_reset_that_is_cancelled_leaves_no_connection() -> None:
+    async with recorder() as (record, address):
+        attempt = asyncio.create_task(open_port(f"rfc2217://{address}", 115200, asyncio.Protocol(), reset="yes"))
+        await eventually(lambda: Telnet().lines(raised=False) in record.everything)
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+        await eventually(lambda: not record.guests)
+
+
+@ser2net
+async def test_a_real_ser2net_bears_the_wish_for_a_reset_on_a_device_without_lines(tmp_path: Path) -> None:
+    link, receiver = tmp_path / "printer", Recorder()
+    async with printer_at(link), ser2net_for(link, tmp_path) as number:
+        port = await open_port(f"rfc2217://127.0.0.1:{number}", 115200, receiver, reset="yes")
+        port.write(b"M115\n")
+        await eventually(lambda: b"FIRMWARE_NAME" in receiver.everything)
+        port.abort()
+        await port.wait_closed()
 
 
 @ser2net

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from limpet.transports.ports import Port, PortList, as_json, find, parse_added, stable, table
+from limpet.transports.ports import Port, PortList, as_json, by_likelihood, find, parse_added, stable, table
+from limpet.transports.usb_ids import Known, Role
 
 PRUSA = {"idVendor": "2c99", "idProduct": "0002", "manufacturer": "Prusa Research (prusa3d.com)"}
 PRUSA |= {"product": "Original Prusa i3 MK3", "serial": "CZPX4720X004XK56789"}
 CH340 = {"idVendor": "1a86", "idProduct": "7523", "product": "USB Serial"}
+CONBEE = {"idVendor": "1cf1", "idProduct": "0030", "product": "ConBee II", "serial": "DE2132111"}
+STM32 = {"idVendor": "0483", "idProduct": "5740", "product": "STM32 Virtual ComPort", "serial": "206A3"}
 
 
 class Machine:
@@ -137,7 +141,9 @@ def test_a_usb_port_tells_what_it_is(machine: Machine) -> None:
         manufacturer="Prusa Research (prusa3d.com)",
         product="Original Prusa i3 MK3",
         driver="cdc_acm",
+        known=Known("Original Prusa i3 MK3", Role.PRINTER, is_native=False),
     )
+    assert (port.role, port.is_native, port.something_else) == (Role.PRINTER, False, None)
 
 
 def test_a_known_chip_is_named_and_has_the_driver_of_its_port(machine: Machine) -> None:
@@ -145,6 +151,62 @@ def test_a_known_chip_is_named_and_has_the_driver_of_its_port(machine: Machine) 
     (port,) = machine.ports()
     assert (port.description, port.driver) == ("CH340 serial adapter (1a86:7523)", "ch341-uart")
     assert port.stable_name == f"{machine.dev}/serial/by-id/usb-1a86_USB_Serial-if00-port0"
+
+
+@pytest.mark.parametrize(
+    ("usb", "description"),
+    [
+        (STM32, "STM32 board: STM32 Virtual ComPort (0483:5740)"),
+        (
+            STM32 | {"product": "MARLIN_OCTOPUS CDC in FS Mode"},
+            "Marlin board: MARLIN_OCTOPUS CDC in FS Mode (0483:5740)",
+        ),
+        ({"idVendor": "2c99", "idProduct": "000c"}, "Original Prusa MINI (2c99:000c)"),
+        (
+            PRUSA | {"idProduct": "000c", "product": "Original Prusa MINI - CDC"},
+            "Original Prusa MINI - CDC (2c99:000c)",
+        ),
+        ({"idVendor": "abcd", "idProduct": "0001", "product": "Thing"}, "Thing (abcd:0001)"),
+        ({"idVendor": "abcd", "idProduct": "0001"}, "USB serial device (abcd:0001)"),
+    ],
+)
+def test_a_description_has_what_is_known_and_what_the_device_says(
+    machine: Machine, usb: dict[str, str], description: str
+) -> None:
+    machine.add_acm("ttyACM0", "1-4", **usb)
+    (port,) = machine.ports()
+    assert port.description == description
+
+
+def test_what_is_known_to_be_no_printer_is_told_in_words(machine: Machine) -> None:
+    machine.add_acm("ttyACM0", "1-1", **CONBEE)
+    machine.add_acm("ttyACM1", "1-2", idVendor="0658", idProduct="0200")
+    machine.add_usb("ttyUSB0", "1-3", driver="option1", idVendor="abcd", idProduct="0001", product="LTE")
+    ports = machine.ports()
+    assert [port.something_else for port in ports] == [
+        "a Zigbee stick (ConBee II)",
+        "a Z-Wave stick",
+        "a modem (LTE)",
+    ]
+    assert {port.role for port in ports} == {Role.OTHER}
+
+
+def test_the_likeliest_printers_come_first_and_equals_keep_their_order(machine: Machine) -> None:
+    machine.add_acm("ttyACM0", "1-1", **CONBEE)
+    machine.add_usb("ttyUSB0", "1-2", **CH340)
+    machine.add_usb("ttyUSB1", "1-3", **CH340)
+    machine.add_uart("ttyAMA0", "amba", "uart-pl011", type="32")
+    machine.add_acm("ttyACM1", "1-4", **STM32)
+    machine.add_acm("ttyACM2", "1-5", **PRUSA)
+    names = [port.path.rpartition("/")[2] for port in by_likelihood(machine.ports())]
+    assert names == ["ttyACM2", "ttyACM1", "ttyUSB0", "ttyUSB1", "ttyAMA0", "ttyACM0"]
+
+
+def test_an_added_link_is_known_for_what_it_leads_to(machine: Machine) -> None:
+    machine.add_acm("ttyACM0", "1-1", **STM32)
+    link = machine.link(".", "printer", "ttyACM0")
+    _, added = machine.ports(added=[link])
+    assert (added.role, added.is_native) == (Role.NATIVE, True)
 
 
 @pytest.mark.parametrize("type_", ["4", "32"])
@@ -206,6 +268,63 @@ def test_a_name_that_is_no_port_finds_none(machine: Machine, name: str) -> None:
     machine.add_acm("ttyACM0", "1-4", **PRUSA)
     machine.add_uart("ttyS1", "pnp", "serial", type="4")
     assert find(machine.ports(virtual=True), name) is None
+
+
+def test_a_saved_serial_number_finds_the_adapter_after_renumbering(machine: Machine) -> None:
+    ftdi = {"idVendor": "0403", "idProduct": "6001", "manufacturer": "FTDI", "product": "FT232R USB UART"}
+    machine.add_usb("ttyUSB0", "1-1", driver="ftdi_sio", **ftdi, serial="A50285BI")
+    (before,) = machine.ports()
+    saved = stable(before, [before])
+    assert saved == f"{machine.dev}/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
+    moved = Machine(machine.dev.parent / "later")
+    moved.add_usb("ttyUSB0", "1-1", driver="ftdi_sio", **ftdi, serial="AB0CDEFG")
+    moved.add_usb("ttyUSB1", "1-3", driver="ftdi_sio", **ftdi, serial="A50285BI")
+    found = find(moved.ports(), saved.replace(str(machine.dev), str(moved.dev)))
+    assert found is not None
+    assert found.path == f"{moved.dev}/ttyUSB1"
+
+
+def test_twins_that_have_swapped_their_names_are_told_apart_by_their_places(machine: Machine) -> None:
+    places = ("platform-xhci-usb-0:1:1.0-port0", "platform-xhci-usb-0:2:1.0-port0")
+    for number, place in enumerate(places):
+        machine.add_usb(f"ttyUSB{number}", f"1-{number + 1}", **CH340)
+        machine.link("serial/by-path", place, f"ttyUSB{number}")
+    ports = machine.ports()
+    saved = [stable(port, ports) for port in ports]
+    later = Machine(machine.dev.parent / "later")
+    for number, place in enumerate(reversed(places)):
+        later.add_usb(f"ttyUSB{number}", f"1-{2 - number}", **CH340)
+        later.link("serial/by-path", place, f"ttyUSB{number}")
+    found = [find(later.ports(), name.replace(str(machine.dev), str(later.dev))) for name in saved]
+    assert [port and port.path for port in found] == [f"{later.dev}/ttyUSB1", f"{later.dev}/ttyUSB0"]
+
+
+@pytest.mark.parametrize("name", ["usb:2c99:0002", "USB:2C99:0002", "usb:2c99:0002:CZPX4720X004XK56789"])
+def test_a_port_is_found_by_its_usb_ids(machine: Machine, name: str) -> None:
+    machine.add_usb("ttyUSB0", "1-1", **CH340)
+    machine.add_acm("ttyACM0", "1-4", **PRUSA)
+    link = machine.link(".", "printer", "ttyACM0")
+    found = find(machine.ports(added=[link]), name)
+    assert found is not None
+    assert found.path == f"{machine.dev}/ttyACM0"
+
+
+@pytest.mark.parametrize(
+    "name", ["usb:1a86:7523", "usb:2c99:0002:", "usb:2c99:0002:other", "usb:2c99", "usb:02c99:0002", "usb:ttyACM0"]
+)
+def test_usb_ids_that_fit_none_or_several_find_none(machine: Machine, name: str) -> None:
+    machine.add_usb("ttyUSB0", "1-1", **CH340)
+    machine.add_usb("ttyUSB1", "1-2", **CH340)
+    machine.add_acm("ttyACM0", "1-4", **PRUSA)
+    assert find(machine.ports(), name) is None
+
+
+def test_a_serial_number_tells_twins_apart_by_usb_ids(machine: Machine) -> None:
+    machine.add_acm("ttyACM0", "1-1", **PRUSA)
+    machine.add_acm("ttyACM1", "1-2", **(PRUSA | {"serial": "CZPX:0002"}))
+    ports = machine.ports()
+    assert find(ports, "usb:2c99:0002") is None
+    assert find(ports, "usb:2c99:0002:CZPX:0002") is ports[1]
 
 
 def test_twins_without_serial_number_are_saved_by_their_place(machine: Machine) -> None:
@@ -290,7 +409,9 @@ def test_the_json_list_has_plain_values(machine: Machine) -> None:
     machine.add_acm("ttyACM0", "1-4", **PRUSA)
     first, last = as_json(machine.ports(virtual=True))
     assert (first["vendor_id"], first["product_id"], first["holder"]) == ("2c99", "0002", None)
-    assert (last["path"], last["vendor_id"]) == ("VIRTUAL", None)
+    assert (first["role"], first["is_native"]) == ("printer", False)
+    assert (last["path"], last["vendor_id"], last["role"]) == ("VIRTUAL", None, None)
+    assert json.loads(json.dumps([first, last])) == [first, last]
 
 
 def test_the_json_list_and_the_table_name_the_holder(machine: Machine) -> None:
@@ -313,6 +434,7 @@ def test_the_table_has_a_line_for_each_port(machine: Machine) -> None:
     assert head.split()[:3] == ["PORT", "WHAT", "USB"]
     assert first.split("  ")[0] == f"{machine.dev}/ttyACM0"
     assert "2c99:0002" in first
+    assert "  printer  " in first
     assert last.startswith("VIRTUAL")
 
 

@@ -6,24 +6,29 @@ import asyncio
 import errno
 import fcntl
 import grp
+import json
 import os
+import pwd
 import subprocess
 import sys
 import termios
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from serialx.common import PortSettingsUpdate
-from serialx.platforms.serial_linux import LinuxSerial
+from serialx.common import ModemPins, PinState, PortSettingsUpdate
 
 from limpet.errors import Fault, PortError
+from limpet.settings import Reset
 from limpet.transports import serial_port
-from limpet.transports.serial_port import SerialPort, open_serial
+from limpet.transports.serial_port import Device, SerialPort, open_serial
 from limpet.transports.urls import open_port, scheme_of
 
 
@@ -78,6 +83,19 @@ class Terminal:
     def settings(self) -> list[object]:
         return termios.tcgetattr(self.master)
 
+    @property
+    def hangs_up(self) -> bool:
+        """HUPCL: whether the kernel drops DTR and RTS when the device is closed."""
+        control = self.settings()[2]
+        assert isinstance(control, int)
+        return bool(control & termios.HUPCL)
+
+    def hang_up_on_close(self) -> None:
+        """As every serial device does when it has just been plugged in, and pseudo-terminals do not."""
+        attributes = termios.tcgetattr(self.master)
+        attributes[2] |= termios.HUPCL
+        termios.tcsetattr(self.master, termios.TCSANOW, attributes)
+
     async def read_until(self, end: bytes) -> bytes:
         """All bytes up to `end`."""
         data = b""
@@ -114,9 +132,9 @@ def descriptors_of(device: str) -> int:
 
 @asynccontextmanager
 async def opened(
-    terminal: Terminal, receiver: asyncio.Protocol | None = None, baudrate: int = 115200
+    terminal: Terminal, receiver: asyncio.Protocol | None = None, baudrate: int = 115200, reset: Reset = "auto"
 ) -> AsyncIterator[SerialPort]:
-    port = await open_serial(terminal.device, baudrate, receiver or Receiver())
+    port = await open_serial(terminal.device, baudrate, receiver or Receiver(), reset)
     try:
         yield port
     finally:
@@ -168,11 +186,115 @@ def rate_of(terminal: Terminal) -> int:
     return int.from_bytes(buffer[40:44], sys.byteorder)
 
 
-async def test_the_port_does_not_hang_up_the_line_when_it_closes(terminal: Terminal) -> None:
+async def test_a_freshly_plugged_board_is_reset_by_opening_it_and_then_never_again(terminal: Terminal) -> None:
+    terminal.hang_up_on_close()
+    async with opened(terminal) as port:
+        assert port.resets_board
+        assert not terminal.hangs_up
+        await port.set_baudrate(250000)
+        assert port.resets_board
+        assert not terminal.hangs_up
+    async with opened(terminal) as port:
+        assert not port.resets_board
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_reset_no_leaves_what_happens_on_close_as_it_was(terminal: Terminal, hangs_up: bool) -> None:
+    if hangs_up:
+        terminal.hang_up_on_close()
+    for _ in range(2):
+        async with opened(terminal, reset="no") as port:
+            assert port.resets_board is hangs_up
+            assert terminal.hangs_up is hangs_up
+            await port.set_baudrate(250000)
+            assert (rate_of(terminal), terminal.hangs_up) == (250000, hangs_up)
+
+
+class Lines(Device):
+    """A device with modem lines, which pseudo-terminals lack; notes what is done to them."""
+
+    pulses: ClassVar[list[tuple[PinState, PinState, float]]] = []
+
+    def _set_modem_pins(self, modem_pins: ModemPins) -> None:
+        if PinState.UNDEFINED not in (modem_pins.dtr, modem_pins.rts):
+            self.pulses.append((modem_pins.dtr, modem_pins.rts, time.monotonic()))
+        super()._set_modem_pins(modem_pins)
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[PinState, PinState, float]]:
+    Lines.pulses.clear()
+    monkeypatch.setattr(SerialPort, "_serial_cls", Lines)
+    return Lines.pulses
+
+
+async def test_reset_yes_drops_both_lines_for_a_moment_each_time(
+    terminal: Terminal, lines: list[tuple[PinState, PinState, float]]
+) -> None:
+    for _ in range(2):
+        async with opened(terminal, reset="yes") as port:
+            assert port.resets_board
+            assert not terminal.hangs_up
+            await port.set_baudrate(250000)
+    down = (PinState.LOW, PinState.LOW)
+    up = (PinState.HIGH, PinState.HIGH)
+    assert [pulse[:2] for pulse in lines] == [down, up, down, up]
+    assert all(lines[n + 1][2] - lines[n][2] >= serial_port.RESET_PULSE for n in (0, 2))
+
+
+@pytest.mark.parametrize("reset", ["auto", "no"])
+async def test_no_line_is_touched_without_a_wish(
+    terminal: Terminal, lines: list[tuple[PinState, PinState, float]], reset: Reset
+) -> None:
+    async with opened(terminal, reset=reset) as port:
+        await port.set_baudrate(250000)
+        assert not port.resets_board
+    assert lines == []
+
+
+async def test_a_device_without_lines_is_opened_all_the_same(terminal: Terminal) -> None:
+    receiver = Receiver()
+    async with opened(terminal, receiver, reset="yes"):
+        os.write(terminal.master, b"start\n")
+        await receiver.until(lambda: bool(receiver.data))
+        assert receiver.data == b"start\n"
+
+
+async def test_what_a_board_said_before_it_was_reset_is_not_heard(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Talking(Device):
+        def _set_modem_pins(self, modem_pins: ModemPins) -> None:
+            if modem_pins.dtr is not PinState.UNDEFINED:
+                os.write(terminal.master, b"wait\n" if modem_pins.dtr is PinState.LOW else b"start\n")
+
+    monkeypatch.setattr(SerialPort, "_serial_cls", Talking)
+    receiver = Receiver()
+    async with opened(terminal, receiver, reset="yes"):
+        await receiver.until(lambda: bool(receiver.data))
+        assert receiver.data == b"start\n"
+
+
+async def test_a_device_that_goes_while_its_board_is_reset_leaves_no_descriptor(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Leaving(Device):
+        def _set_modem_pins(self, modem_pins: ModemPins) -> None:
+            if modem_pins.dtr is not PinState.UNDEFINED:
+                terminal.hang_up()
+
+    monkeypatch.setattr(SerialPort, "_serial_cls", Leaving)
+    before = descriptors() - 1
+    with pytest.raises(PortError) as caught:
+        await open_serial(terminal.device, 115200, Receiver(), "yes")
+    assert caught.value.fault.code == "port_missing"
+    assert descriptors() == before
+
+
+async def test_a_port_needs_no_carrier(terminal: Terminal) -> None:
     async with opened(terminal):
         control = terminal.settings()[2]
         assert isinstance(control, int)
-        assert not control & termios.HUPCL
         assert control & termios.CLOCAL
 
 
@@ -321,14 +443,16 @@ async def test_what_is_no_serial_device_says_so(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "G28\n"
 
 
-HOLD = "import fcntl, sys; fcntl.flock(0, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.readline()"
+FLOCK = "import fcntl, sys; fcntl.flock(0, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.readline()"
+TIOCEXCL = FLOCK.replace("fcntl.flock(0, fcntl.LOCK_EX)", "import termios; fcntl.ioctl(0, termios.TIOCEXCL)")
 
 
 @contextmanager
-def locked(terminal: Terminal) -> Iterator[str]:
-    """A process that has locked the device: its `name (pid)`."""
+def locked(terminal: Terminal, *, exclusively: bool = False) -> Iterator[str]:
+    """A process that has locked the device, by flock or by TIOCEXCL: its `name (pid)`."""
     device = os.open(terminal.device, os.O_RDWR | os.O_NOCTTY)
-    with subprocess.Popen([sys.executable, "-c", HOLD], stdin=device, stdout=subprocess.PIPE) as holder:
+    hold = TIOCEXCL if exclusively else FLOCK
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=device, stdout=subprocess.PIPE) as holder:
         os.close(device)
         try:
             assert holder.stdout is not None
@@ -347,7 +471,9 @@ async def test_a_locked_port_names_its_holder(terminal: Terminal) -> None:
 
 async def test_a_port_is_ours_alone_and_free_after_closing(terminal: Terminal) -> None:
     async with opened(terminal) as port:
-        assert (await fault(terminal.device)).code == "port_busy"
+        found = await fault(terminal.device)
+        assert found.code == "port_busy"
+        assert found.message == f"{terminal.device} is in use by another printer of Limpet"
         assert descriptors_of(terminal.device) == 1
         port.close()
         await port.wait_closed()
@@ -364,30 +490,70 @@ async def test_a_busy_port_keeps_the_bytes_and_the_rate_of_its_holder(terminal: 
         assert await terminal.read_until(b"\n") == b"G1 X10\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_a_forbidden_port_names_the_group_to_join(terminal: Terminal) -> None:
-    group = grp.getgrnam("dialout")
-    found = await fault_as_nobody(terminal.device, group=group.gr_gid, mode=0o660)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@as_root
+def test_a_forbidden_port_names_the_group_to_join(terminal: Terminal) -> None:
+    own(terminal, grp.getgrnam("dialout").gr_gid, 0o660)
+    found = fault_as_nobody(terminal.device)
     assert found.code == "permission_denied"
     assert "group dialout: sudo usermod -aG dialout nobody, then log in again" in found.hint
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-async def test_a_port_for_root_alone_does_not_send_one_to_a_group(terminal: Terminal) -> None:
-    found = await fault_as_nobody(terminal.device, group=0, mode=0o600)
+@as_root
+def test_a_port_for_root_alone_does_not_send_one_to_a_group(terminal: Terminal) -> None:
+    own(terminal, 0, 0o600)
+    found = fault_as_nobody(terminal.device)
     assert found.code == "permission_denied"
     assert "usermod" not in found.hint
     assert "udev rule" in found.hint
 
 
-async def fault_as_nobody(device: str, group: int, mode: int) -> Fault:
-    os.chown(device, 0, group)
-    os.chmod(device, mode)  # noqa: PTH101 - a Path in a coroutine is another complaint
-    os.seteuid(65534)
-    try:
-        return await fault(device)
-    finally:
-        os.seteuid(0)
+@as_root
+@pytest.mark.parametrize("exclusively", [False, True])
+def test_a_port_that_another_user_holds_is_busy_and_how_to_find_out_is_said(
+    terminal: Terminal, exclusively: bool
+) -> None:
+    own(terminal, 0, 0o666)
+    with locked(terminal, exclusively=exclusively) as holder:
+        found = fault_as_nobody(terminal.device)
+    assert found.code == "port_busy"
+    assert holder not in found.message
+    assert found.message.endswith("is in use by another program, whose name cannot be seen from here")
+    assert f"`sudo fuser -v {terminal.device}`" in found.hint
+
+
+def own(terminal: Terminal, group: int, mode: int) -> None:
+    os.chown(terminal.device, 0, group)
+    Path(terminal.device).chmod(mode)
+
+
+def fault_as_nobody(device: str) -> Fault:
+    """What opening `device` comes to in a process that has become another user for good."""
+    # The child may not be allowed to read any module that is not loaded yet.
+    asyncio.run(fault("/dev/ttyUSB99"))
+    answer, question = os.pipe()
+    with warnings.catch_warnings():
+        # Since Python 3.12; the child runs no code of a thread that it does not have.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            nobody = pwd.getpwnam("nobody")
+            os.setgroups([])
+            os.setgid(nobody.pw_gid)
+            os.setuid(nobody.pw_uid)
+            os.write(question, json.dumps(asdict(asyncio.run(fault(device)))).encode())
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    os.close(question)
+    with open(answer, "rb") as stream:  # noqa: PTH123 - a descriptor, no path
+        told = stream.read()
+    os.waitpid(child, 0)
+    return Fault(**json.loads(told))
 
 
 async def test_no_descriptor_is_left_wherever_opening_is_cancelled(terminal: Terminal) -> None:
@@ -440,7 +606,7 @@ async def test_a_cancelled_change_of_rate_leaves_a_port_that_can_be_closed(termi
         await asyncio.gather(change, return_exceptions=True)
 
 
-class SlowDriver(LinuxSerial):
+class SlowDriver(Device):
     """Takes its time to change a rate, as a USB adapter does; notes on which files it ended."""
 
     ended_on: ClassVar[list[str]] = []
@@ -483,7 +649,7 @@ async def test_a_port_is_not_closed_under_a_driver_that_changes_the_rate(termina
 async def test_bytes_that_come_between_set_up_and_hand_over_reach_the_receiver(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Eager(LinuxSerial):
+    class Eager(Device):
         def _reconfigure_port(self, update: PortSettingsUpdate) -> None:
             super()._reconfigure_port(update)
             os.write(terminal.master, b"start\n")
@@ -495,7 +661,7 @@ async def test_bytes_that_come_between_set_up_and_hand_over_reach_the_receiver(
         assert receiver.data == b"start\n"
 
 
-class Stuck(LinuxSerial):
+class Stuck(Device):
     """A device that takes nothing, where a pseudo-terminal takes all: close(2) would wait 30 s for it."""
 
     flushed: ClassVar[list[float]] = []

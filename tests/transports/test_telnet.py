@@ -22,6 +22,11 @@ def test_the_greeting_offers_binary_and_com_port_and_sets_the_line() -> None:
         assert bytes.fromhex(part) in greeting
 
 
+def test_the_lines_are_raised_and_dropped_both() -> None:
+    assert Telnet().lines(raised=False) == bytes.fromhex("ff fa 2c 05 09 ff f0 ff fa 2c 05 0c ff f0")
+    assert Telnet().lines(raised=True) == bytes.fromhex("ff fa 2c 05 08 ff f0 ff fa 2c 05 0b ff f0")
+
+
 @given(st.binary(max_size=200), st.integers(1, 7))
 def test_payload_comes_through_whatever_it_is_and_in_pieces_of_any_size(payload: bytes, size: int) -> None:
     telnet = Telnet()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
+from limpet.settings import Reset
 from limpet.transports.memory import open_memory
 from limpet.transports.urls import VIRTUAL, Openers
 from tests.web.server import IMPATIENT, Client, printer_at, running
@@ -66,12 +67,12 @@ class Bench:
         return {scheme: self._obstacle(scheme, open_port) for scheme, open_port in openers.items()}
 
     def _obstacle(self, scheme: str, open_port: Any) -> Any:
-        async def open_later(name: str, baudrate: int, receiver: asyncio.Protocol) -> Any:
+        async def open_later(name: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset) -> Any:
             await self._may_open.wait()
             if scheme == VIRTUAL and self._fault:
                 options, self._fault = VirtualPrinterOptions(**self._fault), {}
                 return await open_memory(options, receiver, baudrate)
-            return await open_port(name, baudrate, receiver)
+            return await open_port(name, baudrate, receiver, reset)
 
         return open_later
 

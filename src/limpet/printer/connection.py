@@ -25,7 +25,7 @@ from limpet.errors import Fault, PortError
 from limpet.printer.faults import fault
 from limpet.printer.identity import Identity, identity_of
 from limpet.printer.link import TRAFFIC, Link
-from limpet.printer.probe import Probe
+from limpet.printer.probe import Probe, silence_after_opening
 from limpet.printer.state import (
     CLOSED,
     CandidateTried,
@@ -38,7 +38,7 @@ from limpet.printer.state import (
 from limpet.printer.target import Patience, Target
 from limpet.protocol.events import Event, PrinterRestarted, SessionOpened
 from limpet.protocol.firmware import LIKELY_BAUDRATES
-from limpet.transports.ports import Port, PortList, find, plugged_at, stable
+from limpet.transports.ports import Port, PortList, by_likelihood, find, plugged_at, stable
 from limpet.transports.urls import VIRTUAL, Openers, open_port
 
 log = logging.getLogger(__name__)
@@ -203,11 +203,8 @@ class Connection:
         target = self._target
         ports = self._ports.look()
         if target.port is None:
-            candidates = self._detectable(ports)
-            if not candidates:
-                raise PortError(fault("no_printer_found", port=None, detail="there is no port to look at"))
-            return await self._detect(candidates, target)
-        port = find(ports, target.port)
+            return await self._detect(self._detectable(ports), target)
+        port = self._find_wanted(ports)
         reason = fault("port_missing", port=target.port, detail="it is not plugged in")
         if port is not None:
             try:
@@ -233,7 +230,9 @@ class Connection:
                 self._enter(State.CONNECTING, port.path, baudrate)
                 self._adopt(link)
                 link.greet(
-                    time=self._patience.greeting, wrong_rate_time=self._patience.wrong_rate, listening=link.listening
+                    time=self._patience.greeting,
+                    wrong_rate_time=self._patience.wrong_rate,
+                    listening=silence_after_opening(link, port, self._patience),
                 )
                 await link.opened
         except BaseException:
@@ -255,7 +254,7 @@ class Connection:
     async def _open(self, link: Link, port: Port, baudrate: int) -> None:
         try:
             async with asyncio.timeout(self._patience.opening):
-                transport = await open_port(port.path, baudrate, link, self._openers)
+                transport = await open_port(port.path, baudrate, link, self._openers, self._target.reset)
         except TimeoutError:
             detail = f"it did not open within {self._patience.opening:g} s"
             raise PortError(fault("timeout", port=port.path, detail=detail)) from None
@@ -274,7 +273,7 @@ class Connection:
         if not real:
             return [port for port in ports if port.path == VIRTUAL]
         reserved = self._reserved()
-        return [port for port in ports if port in real.values() and port.device not in reserved]
+        return by_likelihood([port for port in ports if port in real.values() and port.device not in reserved])
 
     def _elsewhere(self, ports: Sequence[Port]) -> list[Port]:
         """Where a printer that can be told from its twins may have been plugged in instead: devices of its kind."""
@@ -286,6 +285,10 @@ class Connection:
     async def _detect(self, candidates: Sequence[Port], target: Target) -> Link:
         """The first of the candidates that proves to be a printer."""
         self._enter(State.DETECTING, target.port, target.baudrate)
+        if target.port is None:
+            candidates = [port for port in candidates if not self._left_alone(port)]
+        if not candidates:
+            raise PortError(fault("no_printer_found", port=None, detail="there is no port to look at"))
         probes = {self._start(self._probe(port, self._rates_for(target))): port for port in candidates}
         likely = find(candidates, target.likely_port) if target.likely_port else None
         found = None
@@ -302,6 +305,12 @@ class Connection:
             # A flood of lines has pushed SessionOpened out of what the link keeps.
             self._enter(State.OPERATIONAL, found.port, found.baudrate)
         return found
+
+    def _left_alone(self, port: Port) -> bool:
+        """What is known to be no printer is not even opened, unless somebody names it."""
+        if port.something_else is not None:
+            self._on_event(CandidateTried(port.path, f"left alone: it is {port.something_else}", done=True))
+        return port.something_else is not None
 
     def _rates_for(self, target: Target) -> tuple[int, ...]:
         if target.baudrate is not None:
@@ -370,7 +379,7 @@ class Connection:
         if self._target.port is None:
             wanted = self._detectable(ports)
         else:
-            port = find(ports, self._target.port)
+            port = self._find_wanted(ports)
             wanted = [*([port] if port else []), *self._elsewhere(ports)]
         return {(port.device, plugged_at(port)) for port in wanted}
 
@@ -385,13 +394,22 @@ class Connection:
 
     # -- who it is --
 
+    def _find_wanted(self, ports: Sequence[Port]) -> Port | None:
+        """The port that is wanted. Of twins that share a stable name, it is the one at the place where it was last."""
+        name, place = self._target.port or "", self._target.identity.place if self._target.identity else None
+        twins = [port for port in ports if port.stable_name == name]
+        if len(twins) > 1 and place is not None:
+            return next((port for port in twins if port.by_path == place), None)
+        return find(ports, name)
+
     def _recognised(self, link: Link) -> tuple[str, Identity]:
         """The name by which the port of `link` will be found again, and who answers there."""
         ports = self._ports.look()
         port = find(ports, link.port)
         if port is None:
             return link.port, identity_of(link.firmware_fields)
-        return stable(port, ports), identity_of(link.firmware_fields, usb=_usb(port), serial=port.serial_number)
+        identity = identity_of(link.firmware_fields, usb=_usb(port), serial=port.serial_number, place=port.by_path)
+        return stable(port, ports), identity
 
     def _stranger(self, link: Link) -> Fault | None:
         """Why what answers on `link` is not the printer that is expected there, if it is not."""

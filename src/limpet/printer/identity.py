@@ -14,13 +14,15 @@ class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a printer says of itself in its answer to M115, and what its USB device says.
 
     `uuid` is that of the firmware, None where it is missing or the same in many; `machine_type` is its MACHINE_TYPE.
-    `usb` is `vendor:product` and `serial` the serial number of the USB device, None where there is none.
+    `usb` is `vendor:product` and `serial` the serial number of the USB device, None where there is none; `place` is
+    the socket that it was plugged into (by-path), which may change.
     """
 
     uuid: str | None = None
     machine_type: str | None = None
     usb: str | None = None
     serial: str | None = None
+    place: str | None = None
 
     @property
     def is_unique(self) -> bool:
@@ -47,7 +49,9 @@ class Identity(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None
 
 
-def identity_of(fields: Mapping[str, str], *, usb: str | None = None, serial: str | None = None) -> Identity:
+def identity_of(
+    fields: Mapping[str, str], *, usb: str | None = None, serial: str | None = None, place: str | None = None
+) -> Identity:
     """From the fields of the answer to M115, as FirmwareIdentified has them."""
     uuid = (fields.get("UUID") or "").lower()
     return Identity(
@@ -55,4 +59,5 @@ def identity_of(fields: Mapping[str, str], *, usb: str | None = None, serial: st
         machine_type=fields.get("MACHINE_TYPE") or None,
         usb=usb,
         serial=serial,
+        place=place,
     )

@@ -25,10 +25,6 @@ WRITE_STALL = 5.0
 """Seconds that a port may refuse to take a byte before it counts as stuck."""
 CLOSE_TIME = 0.8
 """Seconds after which nobody waits any longer for a port to be free."""
-BOOT_LOADER_TIME = 1.2
-"""Seconds after a reset in which a boot loader may be listening, whom any byte keeps from starting the firmware.
-
-Source: stk500v2 of the Arduino Mega waits for a second; once it has heard a byte, for five or more after the last."""
 MAX_KEPT = 500
 TRAFFIC = 20
 """Lines on the wire that are kept to be shown when something fails."""
@@ -87,9 +83,9 @@ class Link(asyncio.Protocol):
         return self._session
 
     @property
-    def listening(self) -> float:
-        """Seconds that nothing may be said on the port that has just been opened."""
-        return BOOT_LOADER_TIME if getattr(self._transport, "resets_board", False) else 0.0
+    def resets_board(self) -> bool:
+        """Opening the port has probably just restarted the board behind it."""
+        return self._transport is not None and self._transport.resets_board
 
     def greet(
         self,

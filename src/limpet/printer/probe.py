@@ -20,6 +20,11 @@ from limpet.printer.target import Patience
 from limpet.transports.ports import Port
 
 
+def silence_after_opening(link: Link, port: Port, patience: Patience) -> float:
+    """Seconds that nothing may be said on the port that has just been opened."""
+    return patience.boot_loader if link.resets_board and not port.is_native else 0.0
+
+
 class Probe:
     """One port, several rates. `ask(link, baudrate)` is told before each rate is tried, `open` opens the link."""
 
@@ -32,7 +37,8 @@ class Probe:
         tell: Callable[[CandidateTried], None],
     ) -> None:
         self._port = port
-        self._rates = rates
+        # To a microcontroller with USB of its own a rate means nothing.
+        self._rates = rates[:1] if port.is_native else rates
         self._patience = patience
         self._open = open
         self._tell = tell
@@ -51,7 +57,7 @@ class Probe:
                 listening = 0.0
                 if not link.port:
                     await self._open(link, self._port, baudrate)
-                    listening = max(self._patience.listening, link.listening)
+                    listening = max(self._patience.listening, silence_after_opening(link, self._port, self._patience))
                 elif link.baudrate != baudrate and not await self._retuned(link, baudrate):
                     continue
                 # Where there is but one rate, there is no reason to hurry on.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limpet.printer.identity import Identity
+from limpet.settings import Reset
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Patience:
     """For the detection on one port, over all rates: boards that reset on open take 12 s and more to boot."""
     booting: float = 9.0
     """The same anew after a readable boot banner."""
+    boot_loader: float = 1.2
+    """After a reset before the first word, which would keep a boot loader from starting the firmware.
+
+    Source: stk500v2 of the Arduino Mega waits for a second; once it has heard a byte, for seconds after the last."""
     listening: float = 0.25
     """Before the first word on a port that may be anything."""
     dwell: float = 0.2
@@ -53,6 +58,7 @@ class Target:
     `faithful`: a printer that was connected once and is lost is taken up again.
     `identity`: who is expected at the port; another printer there is not taken.
     `likely_port`, `likely_baudrate`: where it was found last, which detection tries first.
+    `reset`: whether opening the port restarts the board (docs/ports.md).
     A firmware that has halted is left alone in any case.
     """
 
@@ -65,6 +71,7 @@ class Target:
     identity: Identity | None = None
     likely_port: str | None = None
     likely_baudrate: int | None = None
+    reset: Reset = "auto"
 
     @property
     def detects(self) -> bool:

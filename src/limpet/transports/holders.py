@@ -1,9 +1,10 @@
-"""Which other process has a device open."""
+"""Which process has a device open."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,17 +15,25 @@ def holder_of(device: str) -> tuple[int, str] | None:
     Source: `/proc/*/fd`. Processes whose descriptors we may not see (other users', unless we are root) are
     passed over. Takes a few milliseconds, more on a machine with many processes: not for the event loop.
     """
+    own = os.getpid()
+    pids = sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    pid = _first_with((pid for pid in pids if pid != own), device)
+    return (pid, _name_of(pid)) if pid is not None else None
+
+
+def is_open_here(device: str) -> bool:
+    """Whether this process itself has `device` open."""
+    return _first_with((os.getpid(),), device) is not None
+
+
+def _first_with(pids: Iterable[int], device: str) -> int | None:
     path = Path(os.path.realpath(device))
     try:
         status = path.stat()
     except OSError:
         return None
     number = status.st_rdev if stat.S_ISCHR(status.st_mode) else None
-    own = os.getpid()
-    for pid in sorted(int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
-        if pid != own and _has_open(pid, path, number):
-            return pid, _name_of(pid)
-    return None
+    return next((pid for pid in pids if _has_open(pid, path, number)), None)
 
 
 def _has_open(pid: int, path: Path, number: int | None) -> bool:

@@ -25,6 +25,8 @@ class MemoryTransport(asyncio.Transport):
     close() or abort(), an OSError when the printer has gone away.
     """
 
+    resets_board = False
+
     def __init__(self, printer: VirtualPrinter, receiver: asyncio.Protocol) -> None:
         super().__init__()
         self.printer = printer

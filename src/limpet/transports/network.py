@@ -7,26 +7,40 @@ import socket
 from urllib.parse import urlsplit
 
 from limpet.errors import Fault, PortError
+from limpet.settings import Reset
 from limpet.transports.telnet import Telnet
 
 OPEN_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 0.5
+RESET_PULSE = 0.1
 # A peer that has gone without a word (power, Wi-Fi) is noticed 8 s after its last, or after ours if that is later. Less
 # would end a print for a moment of bad Wi-Fi.
 KEEPALIVE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}
 USER_TIMEOUT_MS = 8000
 
 
-async def open_socket(url: str, _: int, receiver: asyncio.Protocol) -> NetworkPort:
-    """Raw bytes over TCP; the rate is whatever the other side has set. Raises PortError."""
+async def open_socket(url: str, _: int, receiver: asyncio.Protocol, _reset: Reset = "auto") -> NetworkPort:
+    """Raw bytes over TCP; the rate and the lines are as the other side has set them. Raises PortError."""
     return await _open(url, NetworkPort(receiver))
 
 
-async def open_rfc2217(url: str, baudrate: int, receiver: asyncio.Protocol) -> NetworkPort:
-    """Bytes over Telnet, with the rate set by RFC 2217; not acknowledging that is no fault. Raises PortError."""
+async def open_rfc2217(url: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset = "auto") -> NetworkPort:
+    """Bytes over Telnet, with the rate set by RFC 2217; not acknowledging that is no fault. Raises PortError.
+
+    With `reset` "yes", DTR and RTS are dropped for RESET_PULSE seconds; else nothing is said about them.
+    """
     telnet = Telnet()
     port = await _open(url, NetworkPort(receiver, telnet))
     port.send_raw(telnet.greeting(baudrate))
+    if reset == "yes":
+        port.resets_board = True
+        try:
+            port.send_raw(telnet.lines(raised=False))
+            await asyncio.sleep(RESET_PULSE)
+            port.send_raw(telnet.purge() + telnet.lines(raised=True))
+        except BaseException:
+            port.abort()
+            raise
     return port
 
 
@@ -69,6 +83,7 @@ class NetworkPort(asyncio.Protocol):
     """A transport (urls.Transport) over a TCP connection, and that connection's protocol."""
 
     def __init__(self, receiver: asyncio.Protocol, telnet: Telnet | None = None) -> None:
+        self.resets_board = False
         self._receiver = receiver
         self._telnet = telnet
         self._transport: asyncio.Transport | None = None

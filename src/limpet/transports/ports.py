@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from limpet.transports.holders import holder_of
 from limpet.transports.urls import VIRTUAL
+from limpet.transports.usb_ids import Known, Role, known
 
 if TYPE_CHECKING:
     from serialx import SerialPortInfo
@@ -44,6 +45,25 @@ class Port:
     manufacturer: str | None = None
     product: str | None = None
     driver: str | None = None
+    known: Known | None = None
+    """What the table of USB devices (usb_ids.py) says about it."""
+
+    @property
+    def role(self) -> Role | None:
+        """What it is to a print host; None where nobody knows."""
+        return self.known.role if self.known else None
+
+    @property
+    def is_native(self) -> bool:
+        """A baudrate means nothing to it, and opening it does not restart it: its USB is the microcontroller's own."""
+        return self.known is not None and self.known.is_native
+
+    @property
+    def something_else(self) -> str | None:
+        """What it is when it is known to be no printer, such as "a Zigbee stick (ConBee II)"; None otherwise."""
+        if self.known is None or self.known.role is not Role.OTHER:
+            return None
+        return f"a {self.known.words} ({self.product})" if self.product else f"a {self.known.words}"
 
 
 class PortList:
@@ -156,10 +176,12 @@ class PortList:
             port_number=int(sub_port) if sub_port and sub_port.isdecimal() else None,
         )
         stem = udev_serial_by_id_stem(info)
+        driver = _target(owner / "driver")
+        what = known(vendor_id, product_id, f"{info.manufacturer or ''} {info.product or ''}".strip(), driver)
         return Port(
             path=path,
             kind="usb",
-            description=_describe(info),
+            description=_describe(info, what),
             device=os.path.realpath(path),
             stable_name=str(self._dev / "serial/by-id" / stem) if stem else None,
             vendor_id=vendor_id,
@@ -167,7 +189,8 @@ class PortList:
             serial_number=info.serial_number,
             manufacturer=info.manufacturer,
             product=info.product,
-            driver=_target(owner / "driver"),
+            driver=driver,
+            known=what,
         )
 
     def _added_names(self) -> Iterator[str]:
@@ -195,10 +218,15 @@ class PortList:
 
 
 def find(ports: Sequence[Port], name: str) -> Port | None:
-    """The port called `name`: its path, any link to its device, or its stable name, even without udev."""
+    """The port called `name`: its path, any link to its device, its stable name, even without udev, or its USB ids.
+
+    `usb:VVVV:PPPP` and `usb:VVVV:PPPP:SERIAL` find the one device that they fit, and none where they fit several.
+    """
     for port in ports:
         if port.path == name:
             return port
+    if ids := _USB_NAME.fullmatch(name):
+        return _only(ports, int(ids[1], 16), int(ids[2], 16), ids[3])
     try:
         # A longer path cannot exist, and each of its parts would be looked up.
         device = os.path.realpath(name) if name.startswith("/") and len(name) <= PATH_MAX else name
@@ -211,6 +239,23 @@ def find(ports: Sequence[Port], name: str) -> Port | None:
         if name in (port.stable_name, port.by_path):
             return port
     return None
+
+
+def _only(ports: Sequence[Port], vendor_id: int, product_id: int, serial_number: str | None) -> Port | None:
+    fitting = [
+        port
+        for port in ports
+        if (port.vendor_id, port.product_id) == (vendor_id, product_id) and serial_number in (None, port.serial_number)
+    ]
+    return fitting[0] if len({port.device for port in fitting}) == 1 else None
+
+
+def by_likelihood(ports: Sequence[Port]) -> list[Port]:
+    """The likeliest printers first: known ones, boards with USB of their own, adapters, the unknown, the known others.
+
+    Among equals the order stays.
+    """
+    return sorted(ports, key=lambda port: _LIKELIHOOD.index(port.role))
 
 
 def stable(port: Port, ports: Sequence[Port]) -> str:
@@ -256,6 +301,8 @@ def as_json(ports: Sequence[Port]) -> list[dict[str, object]]:
             "manufacturer": port.manufacturer,
             "product": port.product,
             "driver": port.driver,
+            "role": port.role,
+            "is_native": port.is_native,
             "holder": {"pid": holder[0], "name": holder[1]} if (holder := _holder(port)) else None,
         }
         for port in ports
@@ -264,7 +311,7 @@ def as_json(ports: Sequence[Port]) -> list[dict[str, object]]:
 
 def table(ports: Sequence[Port]) -> str:
     """For `limpet ports`: one line a port below a line of headings. Looks at /proc."""
-    rows = [("PORT", "WHAT", "USB", "SERIAL", "DRIVER", "HELD BY", "STABLE NAME")]
+    rows = [("PORT", "WHAT", "USB", "SERIAL", "DRIVER", "ROLE", "HELD BY", "STABLE NAME")]
     for port in ports:
         holder = _holder(port)
         rows.append(
@@ -274,6 +321,7 @@ def table(ports: Sequence[Port]) -> str:
                 f"{_hex(port.vendor_id)}:{_hex(port.product_id)}" if port.vendor_id is not None else "-",
                 port.serial_number or "-",
                 port.driver or "-",
+                port.role or "-",
                 f"{holder[1]} ({holder[0]})" if holder else "-",
                 port.stable_name or "-",
             )
@@ -290,22 +338,16 @@ _TTY = re.compile(r"tty[A-Za-z]")
 _ORDER = {"usb": 0, "uart": 1, "console": 2}
 _URLS = {"socket": "TCP", "rfc2217": "TCP with RFC 2217"}
 
-_ADAPTERS = {
-    (0x0403, 0x6001): "FT232R serial adapter",
-    (0x0403, 0x6015): "FT231X serial adapter",
-    (0x067B, 0x2303): "PL2303 serial adapter",
-    (0x10C4, 0xEA60): "CP210x serial adapter",
-    (0x1A86, 0x5523): "CH341 serial adapter",
-    (0x1A86, 0x55D4): "CH9102 serial adapter",
-    (0x1A86, 0x7523): "CH340 serial adapter",
-    (0x2341, 0x0010): "Arduino Mega 2560",
-    (0x2341, 0x0042): "Arduino Mega 2560 R3",
-}
-"""Where the device's own words say little (`USB Serial`) or nothing."""
+_LIKELIHOOD = (Role.PRINTER, Role.NATIVE, Role.ADAPTER, None, Role.OTHER)
+_USB_NAME = re.compile(r"usb:([0-9a-f]{4}):([0-9a-f]{4})(?::(.+))?", re.IGNORECASE)
 
 
-def _describe(info: SerialPortInfo) -> str:
-    words = _ADAPTERS.get((info.vid or 0, info.pid or 0)) or info.product or info.manufacturer or "USB serial device"
+def _describe(info: SerialPortInfo, what: Known | None) -> str:
+    said = info.product or info.manufacturer
+    words = what.words if what else said or "USB serial device"
+    # Of itself, a serial chip says "USB Serial" at best.
+    if what and said and what.role is not Role.ADAPTER and said.casefold() not in words.casefold():
+        words = said if words.casefold() in said.casefold() else f"{words}: {said}"
     return f"{words} ({_hex(info.vid)}:{_hex(info.pid)})"
 
 

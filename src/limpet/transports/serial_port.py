@@ -11,14 +11,20 @@ import grp
 import os
 import pwd
 import stat
+import termios
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from serialx import PinState
-from serialx.platforms.serial_linux import LinuxSerialTransport
+from serialx.common import PortSettingsUpdate
+from serialx.platforms._termios_api import tcgetattr
+from serialx.platforms.serial_linux import LinuxSerial, LinuxSerialTransport
+from serialx.platforms.serial_posix import TcsetattrFlags
 
 from limpet.errors import Fault, PortError
-from limpet.transports.holders import holder_of
+from limpet.settings import Reset
+from limpet.transports.holders import holder_of, is_open_here
 
 OPEN_TIMEOUT = 5.0
 """Seconds that opening, or changing the rate, may take."""
@@ -26,25 +32,19 @@ OPEN_TIMEOUT = 5.0
 CLOSE_TIMEOUT = 0.5
 """Seconds that close() gives what is still unsent."""
 
+RESET_PULSE = 0.1
+"""Seconds for which DTR and RTS are dropped to restart a board."""
 
-async def open_serial(path: str, baudrate: int, receiver: asyncio.Protocol) -> SerialPort:
+
+async def open_serial(path: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset = "auto") -> SerialPort:
     """Open the serial device `path` for ourselves alone, 8N1 and raw, and join it to `receiver`.
 
-    DTR and RTS stay as the kernel sets them. Raises PortError, within OPEN_TIMEOUT plus CLOSE_TIMEOUT seconds.
+    The kernel raises DTR and RTS. Beyond that, `reset` "yes" drops them for a moment and raises them again, "no"
+    leaves them and what happens to them on close (HUPCL) as they are, and "auto" keeps them up for the next to open.
+    Raises PortError, within OPEN_TIMEOUT plus CLOSE_TIMEOUT seconds.
     """
     port = SerialPort(asyncio.get_running_loop(), _NotYet())
-    attempt = asyncio.create_task(
-        port.connect(
-            path=path,
-            baudrate=_checked(path, baudrate),
-            exclusive=True,
-            close_timeout=CLOSE_TIMEOUT,
-            dtr_on_open=PinState.UNDEFINED,
-            rts_on_open=PinState.UNDEFINED,
-            dtr_on_close=PinState.UNDEFINED,
-            rts_on_close=PinState.UNDEFINED,
-        )
-    )
+    attempt = asyncio.create_task(port.open(path, _checked(path, baudrate), reset))
     try:
         # The attempt itself is never cancelled: serialx would close the descriptor under a thread that is
         # still setting it up, and that number may by then be another port.
@@ -59,13 +59,69 @@ async def open_serial(path: str, baudrate: int, receiver: asyncio.Protocol) -> S
     return port
 
 
+class Device(LinuxSerial):
+    """serialx's device, which also knows whether the lines were down before it was opened."""
+
+    def __init__(self, *args: Any, reset: Reset = "auto", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reset = reset
+        self._found_hupcl: int | None = None
+
+    @property
+    def resets_board(self) -> bool:
+        return self._reset == "yes" or bool(self._found_hupcl)
+
+    def _reconfigure_port(self, update: PortSettingsUpdate) -> None:
+        if self._found_hupcl is None:
+            self._found_hupcl = tcgetattr(self.fileno())[2] & termios.HUPCL
+        super()._reconfigure_port(update)
+
+    def _build_tcsetattr_flags(self) -> TcsetattrFlags:
+        flags = super()._build_tcsetattr_flags()
+        return flags._replace(cflag=flags.cflag | (self._found_hupcl or 0)) if self._reset == "no" else flags
+
+
 class SerialPort(LinuxSerialTransport):
     """An open serial device, made by `open_serial`. A loss ends in `connection_lost` with an OSError."""
 
     max_size = 4096
+    _serial_cls = Device
     _joined = False
     _close_by = 0.0
     _setting_rate: asyncio.Task[None] | None = None
+
+    async def open(self, path: str, baudrate: int, reset: Reset) -> None:
+        """Open the device and, if it is wished, restart the board; raises OSError or ValueError."""
+        await self.connect(
+            path=path,
+            baudrate=baudrate,
+            exclusive=True,
+            close_timeout=CLOSE_TIMEOUT,
+            dtr_on_open=PinState.UNDEFINED,
+            rts_on_open=PinState.UNDEFINED,
+            dtr_on_close=PinState.UNDEFINED,
+            rts_on_close=PinState.UNDEFINED,
+            reset=reset,  # type: ignore[call-arg]  # serialx passes it on to Device
+        )
+        if reset == "yes":
+            try:
+                await self._restart_board()
+            except BaseException:
+                self.abort()
+                raise
+
+    async def _restart_board(self) -> None:
+        # serialx passes over devices that have no such lines.
+        await self.set_modem_pins(dtr=PinState.LOW, rts=PinState.LOW)
+        await asyncio.sleep(RESET_PULSE)
+        self.serial.reset_read_buffer()
+        await self.set_modem_pins(dtr=PinState.HIGH, rts=PinState.HIGH)
+
+    @property
+    def resets_board(self) -> bool:
+        """The lines were down before the port was opened (HUPCL was still set), or have been pulsed."""
+        assert isinstance(self.serial, Device)
+        return self.serial.resets_board
 
     def join(self, receiver: asyncio.Protocol) -> None:
         """Give the port, so far silent, to its receiver."""
@@ -184,9 +240,7 @@ def fault_of(path: str, error: OSError | ValueError) -> Fault:
                 "Plug the printer in and switch it on; `limpet ports` lists what is there.",
             )
         case errno.EBUSY:
-            holder = holder_of(path)
-            who = f"{holder[1]} ({holder[0]})" if holder else "another program"
-            return Fault("port_busy", f"{path} is in use by {who}", "End that program, or disconnect it from the port.")
+            return _busy(path)
         case errno.EACCES | errno.EPERM:
             return Fault("permission_denied", f"{path} may not be opened: permission denied", _permission_hint(path))
         case errno.ENOTTY | errno.EISDIR | errno.EINVAL:
@@ -207,6 +261,19 @@ def fault_of(path: str, error: OSError | ValueError) -> Fault:
 
 def _words(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+def _busy(path: str) -> Fault:
+    if holder := holder_of(path):
+        who = f"{holder[1]} ({holder[0]})"
+        return Fault("port_busy", f"{path} is in use by {who}", "End that program, or disconnect it from the port.")
+    if is_open_here(path):
+        return Fault("port_busy", f"{path} is in use by another printer of Limpet", "Disconnect that printer first.")
+    return Fault(
+        "port_busy",
+        f"{path} is in use by another program, whose name cannot be seen from here",
+        f"It runs as another user or in a container: `sudo fuser -v {path}` tells which it is.",
+    )
 
 
 def _permission_hint(path: str) -> str:

@@ -11,7 +11,7 @@ BINARY, SUPPRESS_GO_AHEAD, COM_PORT = 0, 3, 44
 SET_BAUDRATE, SET_DATASIZE, SET_PARITY, SET_STOPSIZE, SET_CONTROL, PURGE_DATA = 1, 2, 3, 4, 5, 12
 SERVER = 100
 """What a server adds to the number of a command that it acknowledges."""
-NO_FLOW_CONTROL, DTR_ON, PURGE_BOTH = 1, 8, 3
+NO_FLOW_CONTROL, DTR_ON, DTR_OFF, RTS_ON, RTS_OFF, PURGE_BOTH = 1, 8, 9, 11, 12, 3
 MAX_SUBNEGOTIATION = 256
 
 _WE_DO = frozenset({BINARY, SUPPRESS_GO_AHEAD, COM_PORT})
@@ -45,6 +45,11 @@ class Telnet:
     def purge(self) -> bytes:
         """Throw away what the server holds in both directions."""
         return _command(PURGE_DATA, bytes((PURGE_BOTH,)))
+
+    def lines(self, *, raised: bool) -> bytes:
+        """Raise or drop DTR and RTS."""
+        values = (DTR_ON, RTS_ON) if raised else (DTR_OFF, RTS_OFF)
+        return b"".join(_command(SET_CONTROL, bytes((value,))) for value in values)
 
     def escape(self, data: bytes) -> bytes:
         """Payload as it goes over the wire."""

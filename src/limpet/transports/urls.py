@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from limpet.errors import Fault, PortError
+from limpet.settings import Reset
 from limpet.transports.network import open_rfc2217, open_socket
 
 
@@ -15,6 +16,10 @@ class Transport(Protocol):
 
     Its end, asked for or not, is told once by `connection_lost`: None after close() or abort(), else an OSError.
     """
+
+    @property
+    def resets_board(self) -> bool:
+        """Opening the port has restarted what is behind it, if that is a board with the usual auto-reset circuit."""
 
     def write(self, data: bytes, /) -> None:
         """Send without waiting; what cannot be sent at once is buffered. Nothing happens on a closing port."""
@@ -41,18 +46,19 @@ class Transport(Protocol):
         """Wait, for one second at most, until the port is free."""
 
 
-Opener = Callable[[str, int, asyncio.Protocol], Awaitable[Transport]]
+Opener = Callable[[str, int, asyncio.Protocol, Reset], Awaitable[Transport]]
+"""Name, bits/s, receiver, and whether opening is to restart the board; what has no lines to do that by ignores it."""
 Openers = Mapping[str, Opener]
 
 SERIAL = "serial"
 VIRTUAL = "VIRTUAL"
 
 
-async def _open_serial(path: str, baudrate: int, receiver: asyncio.Protocol) -> Transport:
+async def _open_serial(path: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset) -> Transport:
     # serialx takes 40 ms and 3 MB to import: not at startup, and not for a server that only has VIRTUAL.
     from limpet.transports.serial_port import open_serial
 
-    return await open_serial(path, baudrate, receiver)
+    return await open_serial(path, baudrate, receiver, reset)
 
 
 OPENERS: Openers = {SERIAL: _open_serial, "socket": open_socket, "rfc2217": open_rfc2217}
@@ -67,13 +73,15 @@ def scheme_of(name: str) -> str:
     return VIRTUAL if name == VIRTUAL else SERIAL
 
 
-async def open_port(name: str, baudrate: int, receiver: asyncio.Protocol, openers: Openers = OPENERS) -> Transport:
+async def open_port(
+    name: str, baudrate: int, receiver: asyncio.Protocol, openers: Openers = OPENERS, reset: Reset = "auto"
+) -> Transport:
     """Open port `name` at `baudrate` bits/s and join it to `receiver`; raises PortError."""
     opener = openers.get(scheme_of(name))
     if opener is None:
         known = ", ".join(_SHOWN.get(scheme, f"{scheme}://") for scheme in openers)
         raise PortError(Fault("port_missing", f"{name} cannot be opened: no such kind of port", f"There are: {known}."))
-    return await opener(name, baudrate, receiver)
+    return await opener(name, baudrate, receiver, reset)
 
 
 _SHOWN = {SERIAL: "device paths", VIRTUAL: VIRTUAL}
