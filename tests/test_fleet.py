@@ -66,6 +66,16 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def test_how_the_board_is_reset_is_a_setting_of_the_printer(path: Path) -> None:
+    path.write_text('[printers.mini]\nreset = "no"\n')
+
+    async def asked() -> str:
+        file = SettingsFile(path)
+        return target(Fleet(file, file.load(), openers()), "mini").reset
+
+    assert asyncio.run(asked()) == "no"
+
+
 def target(fleet: Fleet, id: str, **request: Any) -> Target:
     printer = fleet.get(id)
     assert printer is not None

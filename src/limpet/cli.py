@@ -95,12 +95,12 @@ def _ports(options: argparse.Namespace) -> int:
 
 def _detect(options: argparse.Namespace) -> int:
     from limpet.printer.detect import find_printers
-    from limpet.transports.ports import PortList
+    from limpet.transports.ports import PortList, by_likelihood
     from limpet.transports.urls import OPENERS
 
     settings = _settings_file(_data_path(options)).load().ports
     every = PortList(added=(*settings.added, *options.ports), ignored=settings.ignored, virtual=False)
-    ports = list(every.look())
+    ports = by_likelihood(every.look())
     if options.ports:
         ports = [_named(ports, name) for name in options.ports]
     if not ports:
@@ -111,7 +111,7 @@ def _detect(options: argparse.Namespace) -> int:
         print(f"{port}: {what}", file=sys.stderr, flush=True)
 
     logging.getLogger("limpet").setLevel(logging.ERROR)
-    findings = asyncio.run(find_printers(ports, every, OPENERS, tell))
+    findings = asyncio.run(find_printers(ports, every, OPENERS, tell, named=bool(options.ports)))
     if options.json:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:

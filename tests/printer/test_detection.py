@@ -18,7 +18,7 @@ from limpet.printer.state import CandidateTried, State
 from limpet.protocol.firmware import LIKELY_BAUDRATES
 from limpet.settings import Reset
 from limpet.transports.serial_port import SerialPort, open_serial
-from limpet.transports.urls import SERIAL, VIRTUAL
+from limpet.transports.urls import SERIAL, VIRTUAL, Transport
 from tests.printer.rig import (
     QUICK,
     at_most,
@@ -34,6 +34,7 @@ from tests.printer.rig import (
     printer_at,
     sensor,
 )
+from tests.printer.test_holding_on import Usb
 
 SHORT = replace(QUICK, detection=0.6, dwell=0.05, settled=0.3, greeting=0.2)
 
@@ -154,6 +155,39 @@ async def test_of_two_printers_one_is_taken_and_the_other_left_alone(tmp_path: P
         taken = (await connected(first)).port
         left = (await connected(second)).port
         assert {taken, left} == {str(link) for link in links}
+
+
+async def test_what_is_known_to_be_something_else_is_not_even_opened(tmp_path: Path) -> None:
+    stick, usb = Usb(tmp_path, "1-1"), Usb(tmp_path, "1-2")
+    stick.facts(idVendor="1cf1", idProduct="0030", product="ConBee II", manufacturer="dresden elektronik")
+    opened: list[str] = []
+
+    async def open_noted(path: str, baudrate: int, receiver: asyncio.Protocol, reset: Reset) -> Transport:
+        opened.append(path)
+        return await open_serial(path, baudrate, receiver, reset)
+
+    async with printer_at(tmp_path / "behind"), device_at(tmp_path / "zigbee"):
+        stick.plug("ttyACM0", tmp_path / "zigbee")
+        usb.plug("ttyACM1", tmp_path / "behind")
+        printer = Printer("one", usb.ports(), {**openers(), SERIAL: open_noted}, patience=QUICK)
+        try:
+            now = await connected(printer)
+            assert now.port == str(usb.dev / "ttyACM1")
+            assert "left alone: it is a Zigbee stick" in now.candidates[str(usb.dev / "ttyACM0")].verdict
+            assert opened == [now.port]
+        finally:
+            await printer.disconnect()
+
+
+async def test_a_board_with_usb_of_its_own_is_asked_at_one_rate_alone(tmp_path: Path) -> None:
+    usb = Usb(tmp_path)
+    usb.facts(idVendor="0483", idProduct="5740", product="Marlin STM32")
+    async with printer_at(tmp_path / "behind", boot_time=0.6), one_printer(ports=usb.ports()) as printer:
+        usb.plug("ttyACM0", tmp_path / "behind")
+        events = printer.subscribe()
+        await connected(printer)
+        events.close()
+        assert len({now.baudrate async for _, now in events} - {None}) == 1
 
 
 async def test_when_nothing_is_found_it_is_told_what_was_heard_on_each_port(others: list[Path]) -> None:

@@ -61,14 +61,15 @@ async def test_a_detected_printer_is_taken_up_again_without_another_detection(li
 
 
 class Usb:
-    """A made-up /sys and /dev with one USB printer, which is plugged in as now this, now that tty."""
+    """A made-up /sys and /dev with a USB printer in one socket, which is plugged in as now this, now that tty."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, socket: str = "1-1") -> None:
         self.sys, self.dev = root / "sys", root / "dev"
-        self.interface = self.sys / "devices/usb1/1-1/1-1:1.0"
+        self.interface = self.sys / f"devices/usb1/{socket}/{socket}:1.0"
+        self.place = self.dev / f"serial/by-path/usb-{socket}"
         (self.interface / "driver").mkdir(parents=True)
-        (self.sys / "class/tty").mkdir(parents=True)
-        self.dev.mkdir()
+        (self.sys / "class/tty").mkdir(parents=True, exist_ok=True)
+        self.place.parent.mkdir(parents=True, exist_ok=True)
         (self.interface / "bInterfaceNumber").write_text("00\n")
         self.facts(idVendor="2c99", idProduct="0002", product="MK3", manufacturer="Prusa", serial="CZ1")
 
@@ -86,10 +87,12 @@ class Usb:
         (tty / "device").symlink_to(self.interface)
         (self.sys / "class/tty" / name).symlink_to(tty)
         (self.dev / name).symlink_to(behind)
+        self.place.symlink_to(self.dev / name)
 
     def unplug(self, name: str) -> None:
         (self.sys / "class/tty" / name).unlink()
         (self.dev / name).unlink()
+        self.place.unlink()
 
     def ports(self) -> PortList:
         return PortList(virtual=False, sys_root=self.sys, dev_root=self.dev)

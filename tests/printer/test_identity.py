@@ -82,7 +82,30 @@ async def test_a_printer_with_a_uuid_is_found_where_it_was_plugged_in_instead(tm
         usb.plug("ttyUSB1", tmp_path / "behind")
         now = await operational(printer)
         assert now.port == str(usb.dev / "ttyUSB1")
-        assert now.identity == SAVED
+        assert now.identity is not None
+        assert now.identity.is_same(SAVED)
+
+
+async def test_of_twins_without_a_serial_number_the_one_at_its_place_is_taken(tmp_path: Path) -> None:
+    """The by-id name that was saved while it was alone may lead to the twin: udev gives it to the last that came."""
+    here, there = Usb(tmp_path, "1-1"), Usb(tmp_path, "1-2")
+    for usb in (here, there):
+        usb.facts(serial=None)
+    async with (
+        printer_at(tmp_path / "mine", machine_type="Mine"),
+        printer_at(tmp_path / "twin", machine_type="Twin"),
+        one_printer(ports=here.ports()) as printer,
+    ):
+        here.plug("ttyUSB0", tmp_path / "mine")
+        name = here.ports().look()[0].stable_name
+        assert name is not None
+        there.plug("ttyUSB1", tmp_path / "twin")
+        for place, expected in ((here.place, "Mine"), (there.place, "Twin")):
+            target = Target(port=name, baudrate=115200, identity=Identity(place=str(place)))
+            printer.connect(target)
+            now = await operational(printer)
+            assert now.identity is not None
+            assert now.identity.machine_type == expected
 
 
 async def test_a_device_of_its_kind_that_says_not_who_it_is_is_not_taken_for_a_printer_that_has_moved(

@@ -30,15 +30,26 @@ async def find_printers(
     openers: Openers,
     tell: Callable[[str, str], None],
     *,
+    named: bool = False,
     patience: Patience | None = None,
 ) -> list[Finding]:
-    """Ask all ports at once; `tell(port, what)` is called while it goes on. Every port is free again at the end."""
-    return await asyncio.gather(*(_look_at(port, ports_list, openers, tell, patience) for port in ports))
+    """Ask all ports at once; `tell(port, what)` is called while it goes on. Every port is free again at the end.
+
+    What is known to be no printer is left alone, unless a person has `named` the ports.
+    """
+    return await asyncio.gather(*(_look_at(port, ports_list, openers, tell, named, patience) for port in ports))
 
 
 async def _look_at(
-    port: Port, ports_list: PortList, openers: Openers, tell: Callable[[str, str], None], patience: Patience | None
+    port: Port,
+    ports_list: PortList,
+    openers: Openers,
+    tell: Callable[[str, str], None],
+    named: bool,
+    patience: Patience | None,
 ) -> Finding:
+    if port.something_else is not None and not named:
+        return Finding(port.path, f"left alone: it is {port.something_else}", code="not_a_printer")
     printer = Printer(port.path, ports_list, openers, patience=patience)
     events = printer.subscribe()
     printer.connect(Target(port=port.path, faithful=False))
