@@ -22,9 +22,9 @@ from functools import partial
 from typing import Any
 
 from limpet.errors import Fault, PortError
-from limpet.printer.faults import fault
-from limpet.printer.identity import Identity, identity_of
-from limpet.printer.link import TRAFFIC, Link
+from limpet.printer.candidates import detectable, elsewhere, recognise, wanted_port, why_not
+from limpet.printer.faults import fault, summary
+from limpet.printer.link import Link
 from limpet.printer.probe import Probe, silence_after_opening
 from limpet.printer.state import (
     CLOSED,
@@ -38,8 +38,8 @@ from limpet.printer.state import (
 from limpet.printer.target import Patience, Target
 from limpet.protocol.events import Event, PrinterRestarted, SessionOpened
 from limpet.protocol.firmware import LIKELY_BAUDRATES
-from limpet.transports.ports import Port, PortList, by_likelihood, find, plugged_at, stable
-from limpet.transports.urls import VIRTUAL, Openers, open_port
+from limpet.transports.ports import Port, PortList, find, plugged_at
+from limpet.transports.urls import Openers, open_port
 
 log = logging.getLogger(__name__)
 
@@ -106,24 +106,9 @@ class Connection:
 
     def figures(self) -> LinkFigures | None:
         """How the connection is doing; None while there is none."""
-        session = self.link.session if self.link is not None else None
-        if session is None or not self._connections:
+        if self.link is None or not self._connections:
             return None
-        now, known = asyncio.get_running_loop().time(), session.figures
-        half, most = known.round_trip() or (None, None)
-        return LinkFigures(
-            connected_at=self._connected_at,
-            reconnects=self._connections - 1,
-            lines_sent=known.lines_sent,
-            lines_received=known.lines_received,
-            resends=known.resends,
-            bytes_received=known.bytes_received,
-            unreadable_bytes=known.unreadable_bytes,
-            round_trip_p50=half,
-            round_trip_p95=most,
-            silent_for=now - known.heard_at,
-            suspect=session.suspect,
-        )
+        return self.link.figures(connected_at=self._connected_at, reconnects=self._connections - 1)
 
     # -- tasks: those of the present attempt or connection, and those that come to their end --
 
@@ -203,8 +188,8 @@ class Connection:
         target = self._target
         ports = self._ports.look()
         if target.port is None:
-            return await self._detect(self._detectable(ports), target)
-        port = self._find_wanted(ports)
+            return await self._detect(detectable(ports, self._reserved()), target)
+        port = wanted_port(ports, target)
         reason = fault("port_missing", port=target.port, detail="it is not plugged in")
         if port is not None:
             try:
@@ -215,7 +200,7 @@ class Connection:
                 if error.fault.code != "other_printer":
                     raise
                 reason = error.fault
-        moved = [other for other in self._elsewhere(ports) if other != port]
+        moved = elsewhere(ports, target, self._reserved())
         if moved:
             with suppress(PortError):
                 return await self._detect(moved, target)
@@ -244,7 +229,7 @@ class Connection:
         """Stay on an operational link until it is lost; then say why."""
         try:
             # The same printer is to be found again, wherever its port turns up.
-            port, identity = self._recognised(link)
+            port, identity = recognise(self._ports.look(), link.port, link.firmware_fields)
             self._target = replace(self._target, port=port, baudrate=link.baudrate, identity=identity)
             reason = await link.ended
         finally:
@@ -266,21 +251,6 @@ class Connection:
         link.adopt(partial(self._event_of_link, link), self._next_command)
 
     # -- detection --
-
-    def _detectable(self, ports: Sequence[Port]) -> list[Port]:
-        """What may be asked: each device once, nothing of other printers, and not the line of the kernel's console."""
-        real = {port.device: port for port in reversed(ports) if port.kind not in ("virtual", "console")}
-        if not real:
-            return [port for port in ports if port.path == VIRTUAL]
-        reserved = self._reserved()
-        return by_likelihood([port for port in ports if port in real.values() and port.device not in reserved])
-
-    def _elsewhere(self, ports: Sequence[Port]) -> list[Port]:
-        """Where a printer that can be told from its twins may have been plugged in instead: devices of its kind."""
-        expected = self._target.identity
-        if expected is None or not expected.is_unique or expected.usb is None:
-            return []
-        return [port for port in self._detectable(ports) if _usb(port) == expected.usb]
 
     async def _detect(self, candidates: Sequence[Port], target: Target) -> Link:
         """The first of the candidates that proves to be a printer."""
@@ -340,7 +310,7 @@ class Connection:
                     found = CandidateTried(path, f"a printer, at {link.baudrate} baud", link.baudrate, done=True)
                     self._on_event(found)
                     return link
-        raise _summary(failed)
+        raise summary(failed)
 
     async def _probe(self, port: Port, rates: Sequence[int]) -> Link:
         """A link on the port at the rate at which the wanted printer has proved itself."""
@@ -348,7 +318,8 @@ class Connection:
         try:
             with _as_port_error(port):
                 await Probe(port, rates, self._patience, self._open, self._tell_candidate).run(link)
-                if (stranger := self._stranger(link)) is not None:
+                stranger = why_not(self._ports.look(), self._target, link.port, link.firmware_fields)
+                if stranger is not None:
                     raise PortError(stranger, tuple(link.traffic))
         except BaseException:
             self._close(link)
@@ -377,10 +348,10 @@ class Connection:
         """The devices that may be it, each with the moment when it was plugged in."""
         ports = self._ports.look()
         if self._target.port is None:
-            wanted = self._detectable(ports)
+            wanted = detectable(ports, self._reserved())
         else:
-            port = self._find_wanted(ports)
-            wanted = [*([port] if port else []), *self._elsewhere(ports)]
+            port = wanted_port(ports, self._target)
+            wanted = [*([port] if port else []), *elsewhere(ports, self._target, self._reserved())]
         return {(port.device, plugged_at(port)) for port in wanted}
 
     def _pauses(self) -> Iterator[float]:
@@ -391,37 +362,6 @@ class Connection:
         while True:
             yield pause * random.uniform(0.8, 1.2)  # noqa: S311
             pause = min(2 * pause, longest)
-
-    # -- who it is --
-
-    def _find_wanted(self, ports: Sequence[Port]) -> Port | None:
-        """The port that is wanted. Of twins that share a stable name, it is the one at the place where it was last."""
-        name, place = self._target.port or "", self._target.identity.place if self._target.identity else None
-        twins = [port for port in ports if port.stable_name == name]
-        if len(twins) > 1 and place is not None:
-            return next((port for port in twins if port.by_path == place), None)
-        return find(ports, name)
-
-    def _recognised(self, link: Link) -> tuple[str, Identity]:
-        """The name by which the port of `link` will be found again, and who answers there."""
-        ports = self._ports.look()
-        port = find(ports, link.port)
-        if port is None:
-            return link.port, identity_of(link.firmware_fields)
-        identity = identity_of(link.firmware_fields, usb=_usb(port), serial=port.serial_number, place=port.by_path)
-        return stable(port, ports), identity
-
-    def _stranger(self, link: Link) -> Fault | None:
-        """Why what answers on `link` is not the printer that is expected there, if it is not."""
-        expected, wanted = self._target.identity, self._target.port
-        if expected is None:
-            return None
-        found = self._recognised(link)[1]
-        why = found.contradicts(expected)
-        elsewhere = wanted is not None and find([p for p in self._ports.look() if p.path == link.port], wanted) is None
-        if why is None and elsewhere and not found.is_same(expected):
-            why = "nothing tells that it is the one that was saved"
-        return None if why is None else fault("other_printer", port=link.port, detail=why)
 
     # -- the one setter, and what the link says --
 
@@ -455,30 +395,15 @@ class Connection:
                 self._enter(State.CONNECTING, link.port, link.baudrate)
 
     def _on_opened(self, link: Link) -> None:
-        if (stranger := self._stranger(link)) is not None:
+        ports = self._ports.look()
+        if (stranger := why_not(ports, self._target, link.port, link.firmware_fields)) is not None:
             link.refuse(stranger)
             return
         self._connections += 1
         self._connected_at = time.time()
-        port, identity = self._recognised(link)
+        port, identity = recognise(ports, link.port, link.firmware_fields)
         self._on_event(PrinterRecognised(port, link.baudrate, identity))
         self._enter(State.OPERATIONAL, link.port, link.baudrate)
-
-
-def _usb(port: Port) -> str | None:
-    return None if port.vendor_id is None or port.product_id is None else f"{port.vendor_id:04x}:{port.product_id:04x}"
-
-
-def _summary(failed: Sequence[PortError]) -> PortError:
-    """What is told when no port had a printer: the reason of the one that matters, else what was heard on each."""
-    halted = [error for error in failed if error.fault.code == "firmware_halted"]
-    telling = ("port_missing", "port_busy", "permission_denied", "other_printer")
-    if halted or (len(failed) == 1 and failed[0].fault.code in telling):
-        return (halted or list(failed))[0]
-    detail = "; ".join(error.fault.message for error in failed)
-    share = max(1, TRAFFIC // max(1, len(failed)))
-    traffic = [line for error in failed for line in error.traffic[-share:]]
-    return PortError(fault("no_printer_found", port=None, detail=detail), tuple(traffic[:TRAFFIC]))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limpet.errors import Fault
+from limpet.errors import Fault, PortError
 
 _ROWS = {
     "no_answer": (
@@ -68,6 +68,9 @@ _ROWS = {
     ),
 }
 
+TRAFFIC = 20
+"""Lines on the wire that are shown when something fails."""
+_TOLD_ALONE = ("port_missing", "port_busy", "permission_denied", "other_printer")
 _TELLING = ("no_answer", "wrong_baudrate", "not_a_printer", "firmware_error", "other_printer")
 
 
@@ -75,6 +78,18 @@ def fault(code: str, *, port: str | None, baudrate: int | None = None, detail: s
     """The fault for a contract code, in words."""
     message, hint = _ROWS[code]
     return Fault(code, message.format(port=port, baudrate=baudrate, detail=detail), hint)
+
+
+def summary(failed: Sequence[PortError]) -> PortError:
+    """What is told when no port had a printer: the one reason that matters, else what was heard on each."""
+    halted = [error for error in failed if error.fault.code == "firmware_halted"]
+    alone = len(failed) == 1 and failed[0].fault.code in _TOLD_ALONE
+    if halted or alone:
+        return (halted or list(failed))[0]
+    detail = "; ".join(error.fault.message for error in failed)
+    share = max(1, TRAFFIC // max(1, len(failed)))
+    traffic = [line for error in failed for line in error.traffic[-share:]]
+    return PortError(fault("no_printer_found", port=None, detail=detail), tuple(traffic[:TRAFFIC]))
 
 
 def most_telling(verdicts: Sequence[Fault], port: str) -> Fault:

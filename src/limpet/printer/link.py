@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from limpet.errors import Fault, PortError
-from limpet.printer.faults import fault
+from limpet.printer.faults import TRAFFIC, fault
+from limpet.printer.state import LinkFigures
 from limpet.protocol.events import (
     BootReported,
     Event,
@@ -26,8 +27,6 @@ WRITE_STALL = 5.0
 CLOSE_TIME = 0.8
 """Seconds after which nobody waits any longer for a port to be free."""
 MAX_KEPT = 500
-TRAFFIC = 20
-"""Lines on the wire that are kept to be shown when something fails."""
 
 
 class Link(asyncio.Protocol):
@@ -77,10 +76,25 @@ class Link(asyncio.Protocol):
         # A printer takes a few lines at a time: whatever has to wait is worth watching.
         transport.set_write_buffer_limits(0)
 
-    @property
-    def session(self) -> Session | None:
-        """For whoever wants to know how the line is doing; only the link drives it."""
-        return self._session
+    def figures(self, *, connected_at: float, reconnects: int) -> LinkFigures | None:
+        """How the line is doing; None without a session."""
+        if self._session is None:
+            return None
+        known = self._session.figures
+        half, most = known.round_trip() or (None, None)
+        return LinkFigures(
+            connected_at=connected_at,
+            reconnects=reconnects,
+            lines_sent=known.lines_sent,
+            lines_received=known.lines_received,
+            resends=known.resends,
+            bytes_received=known.bytes_received,
+            unreadable_bytes=known.unreadable_bytes,
+            round_trip_p50=half,
+            round_trip_p95=most,
+            silent_for=self._loop.time() - known.heard_at,
+            suspect=self._session.suspect,
+        )
 
     @property
     def resets_board(self) -> bool:
