@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Target
 from limpet.printer.printer import MAX_QUEUED, MAX_UNREAD, Printer
-from limpet.printer.state import State, StateChanged
+from limpet.printer.state import FileDeselected, FileSelected, SelectedFile, State, StateChanged
 from limpet.protocol.events import LineReceived
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import (
@@ -26,6 +27,37 @@ from tests.printer.rig import (
 )
 
 # -- commands --
+
+
+FILE = SelectedFile(origin="local", path="a.gcode", name="a.gcode", display="a.gcode")
+
+
+async def test_a_file_is_selected_while_the_printer_is_operational_and_forgotten_with_it(printer: Printer) -> None:
+    with pytest.raises(Conflict):
+        printer.select(FILE)
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    printer.select(FILE)
+    assert printer.snapshot.selected == FILE
+    printer.select(None)
+    assert printer.snapshot.selected is None
+    printer.select(FILE)
+    await printer.disconnect()
+    assert printer.snapshot.selected is None
+    events.close()
+    assert [event async for event, _ in events if isinstance(event, FileSelected | FileDeselected)] == [
+        FileSelected(FILE),
+        FileDeselected(),
+        FileSelected(FILE),
+    ]
+
+
+async def test_temperatures_are_kept_with_their_times(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    await eventually(lambda: printer.temperature_history)
+    at, heaters = printer.temperature_history[-1]
+    assert abs(at - time.time()) < 10
+    assert heaters == printer.snapshot.temperatures
 
 
 async def test_a_command_is_sent_and_answered(printer: Printer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from limpet.errors import Fault
 from limpet.printer.connection import NEXT
@@ -17,8 +18,11 @@ from limpet.printer.state import (
     MAX_HEATERS,
     CandidateTried,
     ConnectionFailed,
+    FileDeselected,
+    FileSelected,
     PrinterRecognised,
     SdPrint,
+    SelectedFile,
     Snapshot,
     State,
     StateChanged,
@@ -39,6 +43,7 @@ from limpet.protocol.events import (
 FAILURE = ConnectionFailed(Fault("unplugged", "It has gone", "Look for it"), at=1.0, traffic=("> M105",))
 FOUND = CandidateTried("/dev/ttyACM0", "a printer", 250000, done=True)
 SILENT = CandidateTried("/dev/b", "silent", 9600)
+FILE = SelectedFile(origin="local", path="a.gcode", name="a.gcode", display="a.gcode")
 BUSY = Snapshot(
     state=State.OPERATIONAL,
     port="/dev/ttyACM0",
@@ -51,6 +56,7 @@ BUSY = Snapshot(
     temperatures={"tool0": (21.3, 0.0)},
     candidates={"/dev/ttyACM0": FOUND},
     sd_print=SdPrint(1, 2, 3),
+    selected=FILE,
 )
 
 EFFECTS: list[tuple[Event, dict[str, Any]]] = [
@@ -67,6 +73,8 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (SdPrintReported(5, 10), {"sd_print": SdPrint(5, 10, 3)}),
     (PrintTimeReported(7), {"sd_print": SdPrint(1, 2, 7)}),
     (SdPrintEnded(), {"sd_print": None}),
+    (FileSelected(structs.replace(FILE, path="b.gcode")), {"selected": structs.replace(FILE, path="b.gcode")}),
+    (FileDeselected(), {"selected": None}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection
-from limpet.printer.state import LinkFigures, PrinterRecognised, Snapshot, State, StateChanged, apply
+from limpet.printer.state import (
+    FileDeselected,
+    FileSelected,
+    LinkFigures,
+    PrinterRecognised,
+    SelectedFile,
+    Snapshot,
+    State,
+    StateChanged,
+    apply,
+)
 from limpet.printer.target import Patience, Target
 from limpet.protocol.commands import clean
 from limpet.protocol.events import (
@@ -22,6 +33,7 @@ from limpet.protocol.events import (
     LineSent,
     SdPrintReported,
     SessionOpened,
+    TemperaturesReported,
 )
 from limpet.transports.ports import PortList
 from limpet.transports.urls import Openers
@@ -33,12 +45,21 @@ MAX_QUEUED = 200
 """Commands that wait for room on the line."""
 MAX_UNREAD = 1000
 """Events that wait for a subscriber; a reader that is slower is cut off."""
+MAX_TEMPERATURES = 900
+"""Temperature reports that are kept: half an hour of them."""
 REPORT_INTERVAL = 2
 """Seconds between temperature reports that the printer is asked to send on its own (M155)."""
 
 
+Heaters = dict[str, tuple[float | None, float | None]]
+"""Degrees Celsius: "tool0", "bed", "chamber" -> (actual, target)."""
+
+
 class Printer:
-    """One printer, connected or not."""
+    """One printer, connected or not.
+
+    `temperature_history` has all heaters at each report, with its time in seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -56,6 +77,7 @@ class Printer:
         self._wish = 0
         self._learn = learn
         self.snapshot = Snapshot()
+        self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
         self._commands: deque[str] = deque()
         self._subscriptions: set[Subscription] = set()
         self._connection = Connection(
@@ -109,6 +131,16 @@ class Printer:
         self._commands.extend(cleaned)
         self._wake()
 
+    def select(self, file: SelectedFile | None) -> None:
+        """Choose the file that a print would be of, or none. Raises Conflict when not operational."""
+        if self.snapshot.state is not State.OPERATIONAL:
+            raise Conflict("The printer is not operational")
+        self.tell(FileDeselected() if file is None else FileSelected(file))
+
+    def tell(self, event: Event) -> None:
+        """Something has happened that is not the printer's doing, and that its subscribers want to know."""
+        self._on_event(event)
+
     def repair(self) -> None:
         """Go on as if the printer had acknowledged its last line; nothing happens when no line is stuck."""
         if self._connection.link is not None:
@@ -139,6 +171,8 @@ class Printer:
                 self._commands.append(f"M155 S{REPORT_INTERVAL}")
             case PrinterRecognised():
                 self._learn(event)
+            case TemperaturesReported():
+                self.temperature_history.append((time.time(), self.snapshot.temperatures))
             case SessionOpened():
                 # It may have been printing from its card all along.
                 self._commands.append("M27")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from limpet.errors import Fault
 from limpet.printer.identity import Identity
@@ -80,6 +80,37 @@ class PrinterRecognised(Event, frozen=True):
     identity: Identity
 
 
+class SelectedFile(Struct, frozen=True, kw_only=True):
+    """The file that a print would be of: `origin` is "local" or "sdcard", `path` below it; size in bytes, `date` in
+    seconds since the epoch, `user` who selected it, where that is known."""
+
+    origin: str
+    path: str
+    name: str
+    display: str
+    size: int | None = None
+    date: int | None = None
+    user: str | None = None
+
+
+class FileSelected(Event, frozen=True):
+    """A file was selected."""
+
+    file: SelectedFile
+
+
+class FileDeselected(Event, frozen=True):
+    """No file is selected any more."""
+
+
+class FilesChanged(Event, frozen=True):
+    """Something happened to the stored files: `what` is OctoPrint's name for it (FileAdded, FolderRemoved ...)."""
+
+    what: str
+    storage: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True)
 class SdPrint:
     """A print from the printer's own card, as it was last told: bytes done and in all; seconds since it began."""
@@ -125,6 +156,7 @@ class Snapshot:
     candidates: dict[str, CandidateTried] = field(default_factory=dict)
     identity: Identity | None = None
     sd_print: SdPrint | None = None
+    selected: SelectedFile | None = None
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -146,6 +178,10 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, candidates={**snapshot.candidates, port: event})
         case PrinterRecognised(identity=identity):
             return replace(snapshot, identity=identity)
+        case FileSelected(file=file):
+            return replace(snapshot, selected=file)
+        case FileDeselected() if snapshot.selected is not None:
+            return replace(snapshot, selected=None)
         case SdPrintReported(printed=printed, total=total):
             elapsed = snapshot.sd_print.elapsed if snapshot.sd_print else None
             return replace(snapshot, sd_print=SdPrint(printed, total, elapsed))

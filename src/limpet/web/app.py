@@ -64,9 +64,10 @@ def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
-            # aiohttp answers HEAD where there is GET.
-            add = app.router.add_get if route.method == "GET" else app.router.add_post
-            add(prefix + route.path, _serving(route, fleet))
+            serve = _serving(route, fleet)
+            app.router.add_route(route.method, prefix + route.path, serve)
+            if route.method == "GET":
+                app.router.add_route("HEAD", prefix + route.path, serve)
     return app
 
 
@@ -116,7 +117,7 @@ def _middleware(keys: KeyStore) -> Middleware:
             # Without a valid key nothing is learnt, not even which paths there are.
             if request.path != "/":
                 request[KEY] = _key(request, keys)
-            if "//" in request.path:
+            if "//" in request.path or "%2f" in request.rel_url.raw_path.lower():
                 request, handler = await _tidied(request)
             response = await handler(request)
         except Exception as error:
@@ -135,7 +136,7 @@ def _key(request: web.Request, keys: KeyStore) -> Key:
 
 
 async def _tidied(request: web.Request) -> tuple[web.Request, _Next]:
-    """`//api/...` is taken for `/api/...`: Home Assistant's library sends it, and OctoPrint takes it."""
+    """`//api/...` and `/api%2F...` are taken for `/api/...`, as OctoPrint does: clients of it send both."""
     path = re.sub("//+", "/", request.path)
     tidy = request.clone(rel_url=request.rel_url.with_path(path).with_query(request.rel_url.query))
     match = await request.app.router.resolve(tidy)

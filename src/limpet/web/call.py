@@ -69,7 +69,7 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Route:
-    """A handler at a method and path, and what the API description says of it.
+    """A handler at a method and path, and what the API description says of it; `{name}` in a path is any text.
 
     `responses` maps each status to the types that its body may have (none: no body); `body` is a JSON schema.
     """

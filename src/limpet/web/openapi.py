@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import msgspec
 from limpet import __version__
 from limpet.web.call import Route
 from limpet.web.dialect import VERSION_HEADER
+
+_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
+"""A part of a path that varies, with the pattern that aiohttp wants it to match."""
 
 _REFUSALS = {
     400: "The request is not understood",
@@ -35,7 +39,7 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
     schema_of = dict(zip(map(str, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema_of)
+        paths.setdefault(_PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,12 +74,16 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         "summary": route.summary,
         "description": f"Needs the permission {route.permission}.",
         "parameters": [
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in _PARAMETER.findall(route.path)
+            ),
             {
                 "name": VERSION_HEADER,
                 "in": "header",
                 "schema": {"type": "string"},
                 "description": "2.0.0 and above choose the shapes since 2.0",
-            }
+            },
         ],
         "responses": {
             **{str(status): _response("Done", kinds, schema_of) for status, kinds in route.responses.items()},
