@@ -63,7 +63,10 @@ async def _look_at(
                     verdict = f"a printer: {name}, at {snapshot.baudrate} baud"
                     return Finding(port.path, verdict, snapshot.baudrate, snapshot.firmware)
                 case ConnectionFailed(fault=fault):
-                    return Finding(port.path, f"{fault.message}. {fault.hint}", code=fault.code)
+                    # Of a search over one port there is no more to tell than what came of that port.
+                    told = snapshot.candidates.get(port.path)
+                    verdict = told.verdict if told is not None and told.done else fault.message
+                    return Finding(port.path, f"{verdict}. {fault.hint}", code=fault.code)
     finally:
         events.close()
         await printer.disconnect()
