@@ -92,6 +92,8 @@ def test_every_setting_can_be_set(path: Path) -> None:
         autoconnect = true
         reconnect = false
         reset = "no"
+        passthrough = "/run/limpet/b"
+        passthrough_group = "dialout"
         [virtual]
         echo = true
         boot = 1.5
@@ -118,6 +120,8 @@ def test_every_setting_can_be_set(path: Path) -> None:
                 autoconnect=True,
                 reconnect=False,
                 reset="no",
+                passthrough="/run/limpet/b",
+                passthrough_group="dialout",
             ),
         },
         virtual={"echo": True, "boot": 1.5, "faults": ["drop", 3]},
@@ -187,6 +191,15 @@ FAULTS: list[tuple[str | bytes, str]] = [
     ("[printers.a]\n\nprofile = 'x'", 'line 3: printers.a.profile: no profile "x", expected one of _default'),
     ("default_printer = 'x'", 'line 1: default_printer: no printer "x", expected one of default'),
     ("[printers.a]\nport='p'\n[printers.b]\nport='p'", 'line 4: printers.b.port: "p" is the port of printer a'),
+    ("[printers.a]\npassthrough='p'", 'line 2: printers.a.passthrough: expected an absolute path, got "p"'),
+    ('[printers.a]\npassthrough="/p\\u0000"', "line 2: printers.a.passthrough: expected an absolute path, got"),
+    ("[printers.a]\npassthrough_group='x'", "line 2: printers.a.passthrough_group: there is no passthrough that"),
+    (
+        "[printers.a]\npassthrough='/p'\n[printers.b]\npassthrough='/p'",
+        'line 4: printers.b.passthrough: "/p" is the passthrough of printer a already',
+    ),
+    ("[printers.a]\npassthrough='/p'\n[printers.b]\nport='/p'", 'passthrough: "/p" is a port already'),
+    ("[printers.a]\npassthrough='/p'\n[ports]\nadded=['/p']", 'line 2: printers.a.passthrough: "/p" is a port already'),
     ("[ports]\nadded = ['p', 'q', 'p']", 'line 2: ports.added: "p" is there twice'),
     ("[ports]\nadded = ['p',\n3]", "line 2: ports.added: item 2: expected str, got int"),
     ("[ports]\nadditional_baudrates = [1, -1]", "additional_baudrates: item 2: expected int >= 1, got -1"),
@@ -600,7 +613,8 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
     expected = {"default_printer": "the first one", "virtual.<option>": "the virtual printer's"}
     for table, kind in tables.items():
         for field in msgspec.structs.fields(kind):
-            default = {None: "detect", msgspec.NODEFAULT: "the id", (): "`[]`"}.get(field.default)
+            unset = "off" if field.name.startswith("passthrough") else "detect"
+            default = {None: unset, msgspec.NODEFAULT: "the id", (): "`[]`"}.get(field.default)
             written = msgspec.json.encode(field.default).decode() if default is None else ""
             expected[f"{table}.{field.name}"] = default or f"`{written}`"
     assert dict(rows) == expected

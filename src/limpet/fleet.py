@@ -32,7 +32,10 @@ class Fleet:
         self._file = file
         self.settings = settings
         self.ports = PortList(
-            added=settings.ports.added, ignored=settings.ports.ignored, virtual=settings.ports.virtual
+            added=settings.ports.added,
+            ignored=settings.ports.ignored,
+            virtual=settings.ports.virtual,
+            own=[printer.passthrough for printer in settings.printers.values() if printer.passthrough],
         )
         self._memory = Memory(file.path.with_name("known.json"))
         self._learning: set[asyncio.Future[None]] = set()

@@ -6,11 +6,14 @@ import asyncio
 import gc
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from limpet.errors import LimpetError
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
 from limpet.settings import Reset, Settings, SettingsFile
@@ -33,7 +36,9 @@ async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce
     host, port = settings.server.host, settings.server.port
     runner = runner_of(build_app(fleet, keys))
     await runner.setup()
+    passthroughs = ExitStack()
     try:
+        open_passthroughs(file, fleet, passthroughs)
         await listen(runner, host, port)
         announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         fleet.start()
@@ -45,6 +50,33 @@ async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce
         async with asyncio.TaskGroup() as group:
             group.create_task(fleet.stop())
             group.create_task(runner.cleanup())
+        passthroughs.close()
+
+
+def open_passthroughs(file: SettingsFile, fleet: Fleet, opened: ExitStack) -> None:
+    """One for each printer whose settings want it; `opened` closes them. Raises SettingsError."""
+    for printer in fleet:
+        preferences = fleet.preferences(printer)
+        if preferences.passthrough is None:
+            continue
+        # Imported when it is used: it brings half of the virtual printer along.
+        from limpet.passthrough import Passthrough
+
+        group = _group(file, printer.id, preferences.passthrough_group)
+        try:
+            passthrough = Passthrough(printer, Path(preferences.passthrough), group)
+        except LimpetError as error:
+            raise file.error_at(("printers", printer.id, "passthrough"), str(error)) from None
+        opened.callback(passthrough.close)
+
+
+def _group(file: SettingsFile, printer: str, name: str | None) -> int | None:
+    from grp import getgrnam
+
+    try:
+        return getgrnam(name).gr_gid if name is not None else None
+    except (KeyError, ValueError):
+        raise file.error_at(("printers", printer, "passthrough_group"), f"there is no group {name!r} here") from None
 
 
 def openers(file: SettingsFile, settings: Settings) -> Openers:

@@ -77,6 +77,8 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     autoconnect: bool = False
     reconnect: bool = True
     reset: Reset = "auto"
+    passthrough: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    passthrough_group: _Name | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -305,10 +307,26 @@ def _check_repeats(settings: Settings) -> None:
         # Each printer has a virtual printer of its own; any other port has one user.
         if printer.port and printer.port != "VIRTUAL" and users.setdefault(printer.port, id_) != id_:
             raise _PlacedError(path, f"{_quoted(printer.port)} is the port of printer {users[printer.port]} already")
+    _check_passthroughs(settings)
     for key, value in settings.virtual.items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
                 raise _PlacedError(("virtual", key), f"expected a finite number, got {number}")
+
+
+def _check_passthroughs(settings: Settings) -> None:
+    taken = dict.fromkeys((*settings.ports.added, *(one.port or "" for one in settings.printers.values())), "a port")
+    for id_, printer in settings.printers.items():
+        link, path = printer.passthrough, ("printers", id_, "passthrough")
+        if link is None and printer.passthrough_group is not None:
+            raise _PlacedError(("printers", id_, "passthrough_group"), "there is no passthrough that it could open")
+        if link is None:
+            continue
+        if not link.startswith("/") or "\0" in link:
+            raise _PlacedError(path, f"expected an absolute path, got {_quoted(link)}")
+        if link in taken:
+            raise _PlacedError(path, f"{_quoted(link)} is {taken[link]} already")
+        taken[link] = f"the passthrough of printer {id_}"
 
 
 # Places in the text

@@ -13,6 +13,7 @@ import pytest
 from limpet.errors import PortError
 from limpet.printer import link as link_module
 from limpet.printer.link import MAX_KEPT, TRAFFIC, Link
+from limpet.protocol.commands import Command
 from limpet.protocol.events import (
     Acknowledged,
     Event,
@@ -157,7 +158,7 @@ async def test_until_it_is_adopted_a_link_keeps_its_events_and_sends_nothing_of_
     port.answers_the_greeting()
     assert link.opened.done()
     events: list[Event] = []
-    commands = deque(["G28"])
+    commands = deque([Command("G28")])
     link.adopt(events.append, lambda: commands.popleft() if commands else None)
     assert events[0] == LineSent("N0 M110 N0*125")
     opened = kinds(events).index(SessionOpened)
@@ -182,34 +183,34 @@ async def test_a_source_of_commands_is_emptied_as_the_printer_takes_them(link: L
     link.greet()
     await link.opened
     wanted = [f"G1 X{number}" for number in range(100)]
-    commands = deque(wanted)
+    commands = deque(map(Command, wanted))
     link.adopt(lambda event: None, lambda: commands.popleft() if commands else None)
     await eventually(lambda: [command for command in transport.printer.accepted if command[:2] == "G1"] == wanted)
 
 
 async def test_a_command_is_taken_only_when_there_is_room_for_it(link: Link, port: Port) -> None:
-    commands = deque(["G1 X1", "G1 X2", "G1 X3"])
+    commands = deque([Command("G1 X1"), Command("G1 X2"), Command("G1 X3")])
     link.adopt(lambda event: None, lambda: commands.popleft() if commands else None)
     await greeted(link, port)
     port.answers_the_greeting()
-    assert list(commands) == ["G1 X2", "G1 X3"]
+    assert list(commands) == [Command("G1 X2"), Command("G1 X3")]
     port.says("ok")
-    assert list(commands) == ["G1 X3"]
+    assert list(commands) == [Command("G1 X3")]
 
 
 async def test_a_command_that_comes_later_goes_out_when_the_link_is_woken(link: Link, port: Port) -> None:
-    commands: deque[str] = deque()
+    commands: deque[Command] = deque()
     link.adopt(lambda event: None, lambda: commands.popleft() if commands else None)
     await greeted(link, port)
     port.answers_the_greeting()
-    commands.append("M118 late")
+    commands.append(Command("M118 late"))
     assert "M118" not in port.taken.decode()
     link.wake()
     assert "M118 late" in port.taken.decode()
 
 
 async def test_a_lost_ok_is_repaired_by_hand(link: Link, port: Port) -> None:
-    commands = deque(["G28", "M84"])
+    commands = deque([Command("G28"), Command("M84")])
     link.adopt(lambda event: None, lambda: commands.popleft() if commands else None)
     await greeted(link, port)
     port.answers_the_greeting()
@@ -299,7 +300,7 @@ async def test_a_port_that_takes_no_byte_is_given_up(link: Link, port: Port) -> 
     await greeted(link, port)
     port.answers_the_greeting()
     port.stuck = True
-    link.adopt(lambda event: None, iter(["G28"]).__next__)
+    link.adopt(lambda event: None, iter([Command("G28")]).__next__)
     async with asyncio.timeout(1):
         reason = await link.ended
     assert reason.code == "write_stalled"

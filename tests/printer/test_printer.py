@@ -10,9 +10,9 @@ import pytest
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Target
-from limpet.printer.printer import MAX_QUEUED, MAX_UNREAD, Printer
+from limpet.printer.printer import MAX_QUEUED, MAX_RECENT, MAX_UNREAD, Printer
 from limpet.printer.state import FileDeselected, FileSelected, SelectedFile, State, StateChanged
-from limpet.protocol.events import LineReceived
+from limpet.protocol.events import CommandAcknowledged, LineReceived
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import (
     QUICK,
@@ -123,6 +123,51 @@ async def test_a_lost_ok_can_be_repaired(printer: Printer) -> None:
     printer.repair()
     with at_most(0.5):
         await answered(printer)
+
+
+async def test_a_tag_comes_back_with_the_acknowledgement(printer: Printer) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    printer.send("M117 one", tag=next(printer.tags))
+    printer.send("M117 two", tag=next(printer.tags))
+    await answered(printer)
+    events.close()
+    told = [event async for event, _ in events if isinstance(event, CommandAcknowledged)]
+    assert [event for event in told if event.tag] == [
+        CommandAcknowledged("M117 one", 1),
+        CommandAcknowledged("M117 two", 2),
+    ]
+
+
+async def test_an_m112_goes_before_all_that_waits_and_finds_the_queue_full_only_when_one_is_there(
+    printer: Printer,
+) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    await answered(printer)
+    events = printer.subscribe()
+    printer.send("G4 P50", *["M117 waits"] * (MAX_QUEUED - 1))
+    printer.send("M117 waits")
+    printer.send("M112")
+    with pytest.raises(Conflict):
+        printer.send("M112")
+    await eventually(lambda: printer.snapshot.state is not State.OPERATIONAL)
+    lines = (await sent(events)).splitlines()
+    assert "G4 P50" in lines[0]
+    assert "M112" in lines[1]
+    assert len(lines) == 2
+
+
+async def test_the_last_lines_on_the_wire_are_kept_with_their_times(printer: Printer) -> None:
+    before = time.time()
+    await connected(printer, **TO_VIRTUAL)
+    for number in range(MAX_RECENT):
+        printer.send(f"M118 line {number}")
+    await answered(printer)
+    times = [at for at, _ in printer.recent]
+    assert len(times) == MAX_RECENT
+    assert before <= times[0]
+    assert times == sorted(times)
+    assert printer.recent[-2][1] == "< answered"
 
 
 # -- subscribers --

@@ -33,6 +33,9 @@ CHECKS = [
     unsupported_method,
 ]
 
+ENDLESS = "/api/limpet/traffic"
+"""An answer that goes on until the listener leaves cannot be waited for; test_traffic.py asks for it."""
+
 
 async def described(client: Client) -> Any:
     answer = await client.get("/api/openapi.json")
@@ -49,6 +52,8 @@ def fuzz(
         for result in schemathesis.openapi.from_dict(description).get_all_operations():
             operation = result.ok()
             if mode is GenerationMode.NEGATIVE and not operation.body:
+                continue
+            if operation.path == ENDLESS and "X-Api-Key" in headers:
                 continue
 
             @given(case=operation.as_strategy(generation_mode=mode))

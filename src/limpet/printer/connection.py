@@ -36,6 +36,7 @@ from limpet.printer.state import (
     StateChanged,
 )
 from limpet.printer.target import Patience, Target
+from limpet.protocol.commands import Command
 from limpet.protocol.events import Event, PrinterRestarted, SessionOpened
 from limpet.protocol.firmware import LIKELY_BAUDRATES
 from limpet.transports.ports import Port, PortList, find, plugged_at
@@ -68,7 +69,7 @@ class Connection:
         ports: PortList,
         openers: Openers,
         on_event: Callable[[Event], None],
-        next_command: Callable[[], str | None],
+        next_command: Callable[[], Command | None],
         *,
         additional_baudrates: Sequence[int] = (),
         reserved: Callable[[], Collection[str]] = frozenset,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from limpet.errors import Fault, PortError
 from limpet.printer.faults import TRAFFIC, fault
 from limpet.printer.state import LinkFigures
+from limpet.protocol.commands import Command
 from limpet.protocol.events import (
     BootReported,
     Event,
@@ -40,7 +41,7 @@ class Link(asyncio.Protocol):
     def __init__(self) -> None:
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._on_event: Callable[[Event], None] = self._kept.append
-        self._next_command: Callable[[], str | None] = lambda: None
+        self._next_command: Callable[[], Command | None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._transport: Transport | None = None
         self._session: Session | None = None
@@ -62,7 +63,7 @@ class Link(asyncio.Protocol):
 
     # -- for the connection --
 
-    def adopt(self, on_event: Callable[[Event], None], next_command: Callable[[], str | None]) -> None:
+    def adopt(self, on_event: Callable[[Event], None], next_command: Callable[[], Command | None]) -> None:
         """From now on `on_event` gets every event in order, first those that were kept; `next_command` is asked
         whenever the session has room, and returns None when there is nothing to send."""
         self._on_event, self._next_command = on_event, next_command
@@ -221,7 +222,7 @@ class Link(asyncio.Protocol):
             self._handle(event)
         if self._session is session and session.ready and (command := self._next_command()) is not None:
             busy = True
-            session.send(command, self._loop.time())
+            session.send(command.text, self._loop.time(), command.tag)
         if (data := session.data_to_send()) and self._transport is not None:
             self._written += len(data)
             self._transport.write(data)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from itertools import count
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection
@@ -25,7 +26,7 @@ from limpet.printer.state import (
     apply,
 )
 from limpet.printer.target import Patience, Target
-from limpet.protocol.commands import clean
+from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
     CapabilityReported,
     Event,
@@ -45,6 +46,8 @@ MAX_QUEUED = 200
 """Commands that wait for room on the line."""
 MAX_UNREAD = 1000
 """Events that wait for a subscriber; a reader that is slower is cut off."""
+MAX_RECENT = 50
+"""Lines on the wire that are kept for whoever begins to listen."""
 MAX_TEMPERATURES = 900
 """Temperature reports that are kept: half an hour of them."""
 REPORT_INTERVAL = 2
@@ -58,7 +61,8 @@ Heaters = dict[str, tuple[float | None, float | None]]
 class Printer:
     """One printer, connected or not.
 
-    `temperature_history` has all heaters at each report, with its time in seconds since the epoch.
+    `temperature_history` has all heaters at each report, with its time in seconds since the epoch, `recent` the last
+    lines on the wire with theirs. `tags` gives numbers to commands whose acknowledgement somebody waits for.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Printer:
         self._learn = learn
         self.snapshot = Snapshot()
         self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
-        self._commands: deque[str] = deque()
+        self.recent: deque[tuple[float, str]] = deque(maxlen=MAX_RECENT)
+        self.tags = count(1)
+        self._commands: deque[Command] = deque()
         self._subscriptions: set[Subscription] = set()
         self._connection = Connection(
             ports,
@@ -118,17 +124,23 @@ class Printer:
         self.new_wish()
         await self._connection.disconnect()
 
-    def send(self, *commands: str) -> None:
-        """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line."""
+    def send(self, *commands: str, tag: int | None = None) -> None:
+        """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line.
+
+        `tag` comes back with CommandAcknowledged; whoever gives one has a limit of his own to what waits. An M112
+        goes before all that waits.
+        """
         if self.snapshot.state is not State.OPERATIONAL:
             raise Conflict("The printer is not operational")
         try:
-            cleaned = [command for command in map(clean, commands) if command]
+            cleaned = [Command(command, tag) for command in map(clean, commands) if command]
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        if len(self._commands) + len(cleaned) > MAX_QUEUED:
+        urgent = [command for command in cleaned if code_of(command.text) == "M112"]
+        if tag is None and len(self._commands) + len(cleaned) > MAX_QUEUED + bool(urgent):
             raise Conflict("Too many commands wait to be sent; the printer is busy")
-        self._commands.extend(cleaned)
+        self._commands.extendleft(urgent)
+        self._commands.extend(command for command in cleaned if command not in urgent)
         self._wake()
 
     def select(self, file: SelectedFile | None) -> None:
@@ -163,25 +175,27 @@ class Printer:
                 self._commands.clear()
             case LineSent(line=line):
                 wire.debug("%s > %s", self.id, line)
+                self.recent.append((time.time(), f"> {line}"))
             case LineReceived(line=line):
                 wire.debug("%s < %s", self.id, line)
+                self.recent.append((time.time(), f"< {line}"))
             case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if (
                 "AUTOREPORT_TEMP" not in before.capabilities
             ):
-                self._commands.append(f"M155 S{REPORT_INTERVAL}")
+                self._commands.append(Command(f"M155 S{REPORT_INTERVAL}"))
             case PrinterRecognised():
                 self._learn(event)
             case TemperaturesReported():
                 self.temperature_history.append((time.time(), self.snapshot.temperatures))
             case SessionOpened():
                 # It may have been printing from its card all along.
-                self._commands.append("M27")
+                self._commands.append(Command("M27"))
             case SdPrintReported() if before.sd_print is None:
-                self._commands.append("M31")
+                self._commands.append(Command("M31"))
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
 
-    def _next_command(self) -> str | None:
+    def _next_command(self) -> Command | None:
         return self._commands.popleft() if self._commands else None
 
     def _wake(self) -> None:
@@ -197,9 +211,11 @@ class Subscription:
         self._unread: deque[tuple[Event, Snapshot]] = deque()
         self._news = asyncio.Event()
         self._closed = False
+        self.fell_behind = False
 
     def offer(self, event: Event, snapshot: Snapshot) -> None:
         if len(self._unread) >= MAX_UNREAD:
+            self.fell_behind = True
             self.close()
         else:
             self._unread.append((event, snapshot))

@@ -8,11 +8,19 @@ from __future__ import annotations
 import re
 from functools import reduce
 from operator import xor
+from typing import NamedTuple
 
 MAX_COMMAND_LENGTH = 256
 """Longest command in bytes. Marlin itself cuts lines at MAX_CMD_SIZE (96) and would reject a longer one."""
 
 _CODE = re.compile(r"([GMT]\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)
+
+
+class Command(NamedTuple):
+    """One line for the printer; `tag` comes back with its acknowledgement, for whoever waits for that."""
+
+    text: str
+    tag: int | None = None
 
 
 def checksum(line: bytes) -> int:

@@ -143,6 +143,16 @@ class LineReceived(Event, frozen=True):
     line: str
 
 
+class CommandAcknowledged(Event, frozen=True):
+    """The printer has taken this command, whether it said so with an `ok` or by asking for a later line.
+
+    `tag` is what came with the command; None for the session's own.
+    """
+
+    command: str
+    tag: int | None = None
+
+
 class SessionOpened(Event, frozen=True):
     """The other end has proved that it is a printer, and takes commands now."""
 

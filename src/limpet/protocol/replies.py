@@ -46,6 +46,7 @@ _OK_ROOM = re.compile(r"\b([PB])(\d{1,5})\b")
 _DURATION = re.compile(r"(\d{1,6})\s*([dhms])", re.IGNORECASE)
 _LAST_LINE = re.compile(r"Last Line:\s*(\d{1,10})", re.IGNORECASE)
 _ONLY_OK = (Acknowledged(),)
+_NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))
 
 # A host that pauses on these words would pause a print for a damaged line; a host that ignores the
 # others would print on with cold heaters. Hence two lists.
@@ -56,6 +57,19 @@ _HALTED = re.compile(
     r"lost communication with mcu|mcu '.*' shutdown",
     re.IGNORECASE,
 )
+
+
+def without_noise(line: str) -> str:
+    """The line without what sticks to its ends when a printer is reset or plugged in."""
+    return line if line.isascii() and line.isprintable() else line.strip(_NOISE)
+
+
+def printable(line: str) -> str:
+    """The line as it may be shown in a terminal: a tab as a blank, other control characters as `\\x1b`."""
+    if line.isprintable():
+        return line
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line.replace("\t", " "))
+    return "".join(shown)
 
 
 def events_of(line: str) -> tuple[Event, ...]:

@@ -29,6 +29,7 @@ from limpet.protocol.events import (
     Acknowledged,
     BootReported,
     BusyReported,
+    CommandAcknowledged,
     ErrorReported,
     Event,
     FirmwareHalted,
@@ -59,7 +60,7 @@ from limpet.protocol.patience import (
     until_poll,
     until_retry,
 )
-from limpet.protocol.replies import events_of
+from limpet.protocol.replies import events_of, without_noise
 from limpet.protocol.window import Line, Window
 
 MAX_LINE = 1024
@@ -181,14 +182,17 @@ class Session:
 
     # -- inputs --
 
-    def send(self, command: str, now: float) -> None:
-        """Number and send one command. Raises RuntimeError when not `ready`, ValueError when it is not one line."""
+    def send(self, command: str, now: float, tag: int | None = None) -> None:
+        """Number and send one command; `tag` comes back with CommandAcknowledged.
+
+        Raises RuntimeError when not `ready`, ValueError when it is not one line.
+        """
         command = clean(command)
         if not command:
             raise ValueError("there is no command in this line")
         if not self.ready:
             raise RuntimeError("the session cannot take a command now")
-        self._append(command, now)
+        self._append(command, now, tag)
 
     def repair(self, now: float) -> None:
         """Go on as if the printer had acknowledged; frees a line that is stuck on a lost `ok`."""
@@ -348,8 +352,7 @@ class Session:
             return
         self.figures.lines_received += 1
         self._events.append(LineReceived(line))
-        # Noise around a reset sticks to the line that follows it.
-        readable = line if line.isascii() and line.isprintable() else line.strip(_NOISE)
+        readable = without_noise(line)
         if readable == line and self._state is _State.GREETING and not self._hellos:
             self._hello_at = now  # A boot loader does not talk.
         for event in events_of(readable):
@@ -414,6 +417,7 @@ class Session:
         elif self._window.in_flight:
             self._measure(self._window.in_flight[0], now)
             if self._window.acknowledge(number):
+                self._report_acknowledged()
                 self._made_progress(now)
         self._rejected = False
         self._write_more(now)
@@ -438,6 +442,7 @@ class Session:
     def _on_resend(self, number: int, now: float) -> None:
         if self._state is _State.CHALLENGING and 1 <= number <= self._window.next_number:
             self._window.rewind(number)
+            self._report_acknowledged()
             self._hold(now)
             self._open(now)
         elif self._numbering and not self._is_held_at(number) and self._rewind(number):
@@ -468,7 +473,12 @@ class Session:
                 self._end("resend_loop", f"it asked for line {number} {MAX_RESENDS} times")
                 return False
         self.figures.resends += self._window.rewind(number)
+        self._report_acknowledged()
         return True
+
+    def _report_acknowledged(self) -> None:
+        for line in self._window.newly_acknowledged():
+            self._events.append(CommandAcknowledged(line.command, line.tag))
 
     def _on_wait(self, now: float) -> None:
         # It has nothing to do, so what is in flight got lost, unless the two have just crossed.
@@ -491,10 +501,10 @@ class Session:
 
     # -- lines --
 
-    def _append(self, command: str, now: float) -> None:
+    def _append(self, command: str, now: float, tag: int | None = None) -> None:
         if command.startswith("M113"):
             self._busy_seen = False  # From here on it may say so at another pace, or not at all.
-        self._window.append(command)
+        self._window.append(command, tag)
         self._write_more(now)
 
     def _poll(self, now: float) -> None:
@@ -560,6 +570,3 @@ class Session:
         if self._hold_until is not None:
             return self._hold_until
         return min(self._retry_at, self._gives_up_at()) if self._window.in_flight else None
-
-
-_NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))

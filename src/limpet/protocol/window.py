@@ -19,11 +19,12 @@ HISTORY = 256
 
 @dataclass(slots=True)
 class Line:
-    """One numbered command. `asked_at` is when it was first written, `sent_at` when last."""
+    """One numbered command. `asked_at` is when it was first written, `sent_at` when last; `tag` is its sender's."""
 
     number: int
     command: str
     data: bytes
+    tag: int | None = None
     asked_at: float = 0.0
     sent_at: float = 0.0
     writes: int = 0
@@ -42,6 +43,7 @@ class Window:
         self.next_number = 1
         self.in_flight: deque[Line] = deque()
         self._next_to_write = 1
+        self._reported = 1
         self._history: dict[int, Line] = {}
         self._oks_are_numbered = False
 
@@ -59,10 +61,10 @@ class Window:
     def unacknowledged(self) -> int:
         return self.next_number - self.oldest
 
-    def append(self, command: str) -> None:
+    def append(self, command: str, tag: int | None = None) -> None:
         """Give the next number to `command`; it waits to be written."""
         number = self.next_number
-        self._history[number] = Line(number, command, number_line(number, command))
+        self._history[number] = Line(number, command, number_line(number, command), tag)
         self._history.pop(number - HISTORY, None)
         self.next_number += 1
 
@@ -94,6 +96,12 @@ class Window:
         while self.in_flight and self.in_flight[0].number <= number:
             self.in_flight.popleft()
         return True
+
+    def newly_acknowledged(self) -> list[Line]:
+        """Lines that have been acknowledged since this was last asked, each line once, whatever is written again."""
+        lines = [self._history[number] for number in range(self._reported, self.oldest)]
+        self._reported = max(self._reported, self.oldest)
+        return lines
 
     def can_rewind(self, number: int) -> bool:
         """Whether line `number` is there to be written, or is the next one to be."""

@@ -71,6 +71,7 @@ class PortList:
 
     `ignored` are globs on path, stable name or device. Links in `added` keep their name; what does not exist
     is left out until it does. `consoles` shows the UARTs that the kernel logs to as well, which nobody may write to.
+    `own` are links to devices of ours, behind which we are ourselves: they are no ports.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class PortList:
         ignored: Sequence[str] = (),
         virtual: bool = True,
         consoles: bool = False,
+        own: Sequence[str] = (),
         sys_root: Path = Path("/sys"),
         dev_root: Path = Path("/dev"),
     ) -> None:
@@ -87,6 +89,7 @@ class PortList:
         self._ignored = tuple(ignored)
         self._virtual = virtual
         self._consoles = consoles
+        self._own = tuple(own)
         self._class = sys_root / "class/tty"
         self._dev = dev_root
         self._seen: tuple[Port, ...] = ()
@@ -108,7 +111,8 @@ class PortList:
             ports.setdefault(name, self._added_port(name, by_device))
         if self._virtual:
             ports[VIRTUAL] = Port(VIRTUAL, "virtual", "virtual printer", VIRTUAL)
-        return tuple(port for port in ports.values() if not self._is_ignored(port))
+        own = {os.path.realpath(link) for link in self._own}
+        return tuple(port for port in ports.values() if port.device not in own and not self._is_ignored(port))
 
     def _plugged(self) -> Iterator[Port]:
         by_id = _links(self._dev / "serial/by-id")

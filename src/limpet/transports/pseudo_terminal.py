@@ -1,4 +1,4 @@
-"""The virtual printer behind a real pseudo-terminal, for hosts that open a device: `limpet virtual --link PATH`."""
+"""Real pseudo-terminals for hosts that open a device, and the virtual printer behind one: `limpet virtual`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import select
 import struct
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fcntl import ioctl
 from pathlib import Path
@@ -35,14 +35,18 @@ _IN_CLOSE, _IN_OPEN = 0x18, 0x20
 class PseudoTerminal:
     """A pty in raw mode whose slave is known as `link`, for as long as the `with` block lasts.
 
-    Nothing here blocks. Raises LimpetError when `link` cannot be made.
+    With `private` only our own user may open it, and the members of the group with the id `group`; otherwise it is as
+    the system makes ptys. Nothing here blocks. Raises LimpetError when `link` cannot be made.
     """
 
-    def __init__(self, link: Path) -> None:
+    def __init__(self, link: Path, *, private: bool = False, group: int | None = None) -> None:
         self.link = link
+        self._open = self._left = False
         self.master, slave = os.openpty()
         try:
             self.device = os.ttyname(slave)
+            if private:
+                _keep_others_out(slave, group)
             setraw(slave)
             os.set_blocking(self.master, False)
             self._openings = _Openings(self.device)
@@ -68,9 +72,22 @@ class PseudoTerminal:
     ) -> None:
         self.close()
 
-    def openings(self) -> list[bool]:
-        """True where a host has opened the port since the last call, False where one has closed it, in order."""
-        return self._openings.read()
+    def visits(self) -> Iterator[bool]:
+        """What has changed since the last call, in order: True a host has come, False the last one has left.
+
+        To be used up at once, as what is done about one visit may bear on the next.
+        """
+        came = came_back = False
+        for opened in self._openings.read():
+            came |= opened
+            came_back |= opened and self._left
+            self._left = not opened
+        if self._open and (came_back or not self.is_open()):
+            self._open = False
+            yield False
+        if not self._open and (came or self.is_open()):
+            self._open = True
+            yield True
 
     def is_open(self) -> bool:
         """Whether any host has the port open."""
@@ -144,6 +161,17 @@ class PseudoTerminal:
             raise LimpetError(f"{self.link} cannot be made: {error.strerror}") from error
 
 
+def _keep_others_out(slave: int, group: int | None) -> None:
+    os.fchmod(slave, 0o600)
+    if group is None:
+        return
+    try:
+        os.fchown(slave, -1, group)
+    except OSError as error:
+        raise LimpetError(f"a port cannot be given to the group with the id {group}: {error.strerror}") from error
+    os.fchmod(slave, 0o660)
+
+
 class _Openings:
     """The kernel's notes (inotify) of who opens and closes a device; polling would miss a quick reopening.
 
@@ -170,6 +198,7 @@ class _Openings:
         self._libc.inotify_rm_watch(self.descriptor, self._watch)
 
     def read(self) -> list[bool]:
+        """True where a host has opened the port since the last call, False where one has closed it, in order."""
         try:
             events = os.read(self.descriptor, 4096)
         except BlockingIOError:
@@ -223,7 +252,6 @@ class _Port:
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._open = False
-        self._left = False
         self._baudrate = 0
         self._unsent = bytearray()
 
@@ -265,15 +293,11 @@ class _Port:
                 await self._ready.wait()
 
     def _look_who_is_there(self) -> None:
-        came = came_back = False
-        for opened in self._terminal.openings():
-            came |= opened
-            came_back |= opened and self._left
-            self._left = not opened
-        if self._open and (came_back or not self._terminal.is_open()):
-            self._host_closed()
-        if not self._open and (came or self._terminal.is_open()):
-            self._host_opened()
+        for came in self._terminal.visits():
+            if came:
+                self._host_opened()
+            else:
+                self._host_closed()
 
     def _host_opened(self) -> None:
         self._open = True

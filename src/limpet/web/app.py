@@ -19,8 +19,8 @@ from limpet.fleet import Fleet
 from limpet.keys import Key, KeyStore
 from limpet.printer.printer import Printer
 from limpet.web import auth
-from limpet.web.api import connection, server
-from limpet.web.call import BROKEN, Call, Refused, Route, answer
+from limpet.web.api import connection, server, traffic
+from limpet.web.call import BROKEN, HEADERS, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
 
@@ -44,15 +44,6 @@ TEXTS = {
 }
 """OctoPrint's words, which some clients compare."""
 
-_HEADERS = {
-    "Server": "Limpet",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
-
 KEY = web.RequestKey("key", Key)
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -61,6 +52,9 @@ _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
     """The whole web face, ready to be served."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(keys)])
+    app[auth.KEYS] = keys
+    app[traffic.TAPS] = {}
+    app.on_shutdown.append(traffic.close_taps)
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
@@ -79,6 +73,7 @@ async def _describe(call: Call) -> web.StreamResponse:
 ROUTES = (
     *connection.ROUTES,
     *server.ROUTES,
+    *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
 )
 """Every route of one printer."""
@@ -122,7 +117,7 @@ def _middleware(keys: KeyStore) -> Middleware:
             response = await handler(request)
         except Exception as error:
             response = _told(request, error)
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         return response
 
     return serve

@@ -6,6 +6,8 @@ from aiohttp import web
 
 from limpet.keys import Key, KeyStore
 
+KEYS = web.AppKey("keys", KeyStore)
+
 FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
     "It is either read-protected or not readable by the server."

@@ -18,6 +18,15 @@ from limpet.printer.printer import Printer
 if TYPE_CHECKING:
     from limpet.web.dialect import Before2
 
+HEADERS = {
+    "Server": "Limpet",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""What every answer has; one that is streamed has to bring it along."""
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
 NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
@@ -71,7 +80,8 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 class Route:
     """A handler at a method and path, and what the API description says of it; `{name}` in a path is any text.
 
-    `responses` maps each status to the types that its body may have (none: no body); `body` is a JSON schema.
+    `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
+    `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has.
     """
 
     method: str
@@ -81,6 +91,8 @@ class Route:
     summary: str
     responses: dict[int, tuple[Any, ...]]
     body: dict[str, Any] | None = None
+    media_type: str = "application/json"
+    refusals: tuple[int, ...] = ()
 
 
 def answer(content: object, status: int = 200) -> web.Response:

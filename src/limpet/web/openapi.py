@@ -69,7 +69,7 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
 
 
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    refusals = _REFUSALS if route.body else {403: _REFUSALS[403]}
+    refusals = _REFUSALS if route.body else {status: _REFUSALS[status] for status in (403, *route.refusals)}
     operation: dict[str, Any] = {
         "summary": route.summary,
         "description": f"Needs the permission {route.permission}.",
@@ -86,7 +86,10 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
             },
         ],
         "responses": {
-            **{str(status): _response("Done", kinds, schema_of) for status, kinds in route.responses.items()},
+            **{
+                str(status): _response("Done", kinds, schema_of, route.media_type)
+                for status, kinds in route.responses.items()
+            },
             **{str(status): _response(text, (Error,), schema_of) for status, text in refusals.items()},
         },
     }
@@ -98,10 +101,12 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     return operation
 
 
-def _response(text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any]) -> dict[str, Any]:
+def _response(
+    text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any], media_type: str = "application/json"
+) -> dict[str, Any]:
     response: dict[str, Any] = {"description": text}
     schemas = [schema_of[str(kind)] for kind in kinds]
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-        response["content"] = {"application/json": {"schema": schema}}
+        response["content"] = {media_type: {"schema": schema}}
     return response
