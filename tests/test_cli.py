@@ -14,9 +14,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,19 @@ def status(address: str, key: str) -> int:
         return error.code
 
 
+def current(address: str) -> Any:
+    request = urllib.request.Request(f"{address}/api/connection", headers={"X-Api-Key": "k"})
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.load(answer)["current"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
@@ -144,6 +158,23 @@ def test_a_signal_ends_it_cleanly_within_two_seconds_even_with_a_printer_and_a_c
         assert code == 0
         assert "Traceback" not in err
         assert "never" not in err
+
+
+def test_a_kill_frees_the_port_and_the_next_start_has_its_printer_again(data: Path, tmp_path: Path) -> None:
+    link = tmp_path / "printer"
+    data.mkdir()
+    (data / "limpet.toml").write_text(f"[printers.one]\nport = '{link}'\nbaudrate = 115200\nautoconnect = true\n")
+    printer = Program("virtual", "--link", str(link), "--boot-time", "0")
+    try:
+        printer.wait_for("ready at")
+        for _ in range(2):
+            with serving(data, LIMPET_PORTS=str(link), LIMPET_API_KEY="k") as (program, address):
+                wait_until(lambda address=address: current(address)["state"] == "Operational")  # type: ignore[misc]
+                program.end(signal.SIGKILL)
+            with link.open("rb", buffering=0) as port:
+                fcntl.flock(port, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        printer.end()
 
 
 def test_the_key_of_the_environment_is_kept_nowhere_and_logged_nowhere(data: Path) -> None:

@@ -77,12 +77,14 @@ async def printer_at(
 
 
 @asynccontextmanager
-async def device_at(link: Path, says: Callable[[], bytes] = bytes) -> AsyncIterator[None]:
-    """Something that is no printer: every 20 ms it says what it says, at whatever rate."""
+async def device_at(
+    link: Path, says: Callable[[], bytes] = bytes, hears: Callable[[bytes], object] = len
+) -> AsyncIterator[None]:
+    """Something that is no printer: every 20 ms it hears what was sent and says what it says, at whatever rate."""
 
     async def talk(terminal: PseudoTerminal) -> None:
         while True:
-            terminal.read()
+            hears(terminal.read())
             if terminal.is_open():
                 terminal.write(says())
             await asyncio.sleep(0.02)
@@ -102,6 +104,19 @@ def sensor() -> bytes:
 
 def garbage() -> Callable[[], bytes]:
     return partial(random.Random(1).randbytes, 40)
+
+
+@contextmanager
+def printer_process(link: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The virtual printer behind a pty, in a process of its own, which can be stopped and go on."""
+    command = [sys.executable, "-m", "limpet", "virtual", "--link", str(link), "--boot-time", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"ready")
+            yield process
+        finally:
+            process.kill()
 
 
 def openers(**options: Any) -> Openers:

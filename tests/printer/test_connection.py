@@ -103,8 +103,18 @@ async def test_a_wrong_rate_is_told(link: Path) -> None:
         assert not failure(now).waiting
 
 
+def complaint() -> bytes:
+    return b"Error:EEPROM version mismatch\r\n"
+
+
 @pytest.mark.parametrize(
-    ("says", "code"), [(bytes, "no_answer"), (sensor, "not_a_printer"), (garbage(), "wrong_baudrate")]
+    ("says", "code"),
+    [
+        (bytes, "no_answer"),
+        (sensor, "not_a_printer"),
+        (garbage(), "wrong_baudrate"),
+        (complaint, "firmware_error"),
+    ],
 )
 async def test_what_is_no_printer_is_told_by_what_it_says(link: Path, says: Any, code: str) -> None:
     patience = replace(QUICK, greeting=0.3, wrong_rate=0.3)
