@@ -41,6 +41,7 @@ from tests.printer.rig import (
     nothing_left,
     one_printer,
     operational,
+    passed,
     printer_at,
     printer_process,
     sensor,
@@ -120,6 +121,19 @@ async def test_a_printer_that_asks_for_the_same_line_for_ever_is_told_and_taken_
     assert failure(now).waiting
     assert failure(now).traffic[-1].startswith(("< Resend:", "< Error:", "< ok"))
     await operational(printer)
+
+
+async def test_a_printer_that_restarts_without_a_word_does_nothing_twice() -> None:
+    async with nothing_left(), one_printer(banner=False) as printer:
+        await connected(printer, **TO_VIRTUAL)
+        printer.send("G28", "M104 S50")
+        await answered(printer)
+        events = printer.subscribe()
+        printer.send("!!DEBUG:reset")
+        await passed(events, State.CONNECTING, State.OPERATIONAL)
+        await answered(printer)
+        lines = await sent(events)
+        assert not any(word in lines for word in ("G28", "M104"))
 
 
 # -- a printer that hangs, and a host that sleeps --

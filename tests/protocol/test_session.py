@@ -436,6 +436,36 @@ def test_a_reset_starts_a_new_greeting() -> None:
     assert session.ready
 
 
+@pytest.mark.parametrize("complaint", [b"Error:Line Number is not Last Line Number+1, Last Line: 0\n", b""])
+def test_a_printer_that_counts_from_1_again_has_restarted_and_nothing_is_done_twice(complaint: bytes) -> None:
+    session = greeted()
+    for command in ("G28", "M104 S200", "G1 X1"):
+        session.send(command, 0.0)
+        session.data_to_send()
+        session.receive_data(b"ok\n", 0.1)
+    session.send("G1 X2", 1.0)
+    session.data_to_send()
+    session.receive_data(complaint + b"Resend: 1\nok\n", 1.0)
+    if not complaint:
+        assert session.data_to_send() == b"N6 G1 X2*100\n"  # The number may be damaged.
+        session.receive_data(b"Resend: 1\nok\n", 1.1)
+    assert PrinterRestarted("it counts its lines from 1 again", 1) in events(session)
+    assert after(session, 1.4) == HELLO
+
+
+def test_a_request_whose_number_was_cut_to_1_is_no_restart() -> None:
+    session = greeted()
+    session.send("G28", 0.0)
+    session.receive_data(b"ok\n", 0.1)
+    session.send("M104 S200", 0.2)
+    session.data_to_send()
+    session.receive_data(b"Resend: 1\nok\n", 0.3)
+    assert session.data_to_send().startswith(b"N4 M104")
+    session.receive_data(b"ok\n", 0.4)
+    assert session.idle
+    assert not [event for event in events(session) if isinstance(event, PrinterRestarted)]
+
+
 def test_a_halt_ends_the_session_and_nothing_more_is_sent() -> None:
     session = greeted()
     session.send("G1 X1", 0.0)

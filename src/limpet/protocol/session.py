@@ -258,6 +258,7 @@ class Session:
         self._active_at = now
         self._stuck: tuple[int, int] = (0, 0)
         self._implausible = 0
+        self._anew = 0
         self._reported_at: float | None = None
         self._report_interval: float | None = None
         self._prints_from_card = False
@@ -424,6 +425,7 @@ class Session:
 
     def _made_progress(self, now: float) -> None:
         self._stuck = (0, 0)
+        self._anew = 0
         self._implausible = 0
         if self._window.in_flight:
             self._retry_at = now + self._patience(self._window.in_flight[0])
@@ -440,6 +442,14 @@ class Session:
         self._reported_at = now
 
     def _on_resend(self, number: int, now: float) -> None:
+        if self._state is _State.OPEN and number == 1 < self._window.oldest:
+            # It has had line 1: it counts anew, so it has restarted, and what it did before is not to be done again.
+            # Once it may be a damaged number: ask again with the line that is due.
+            self._anew += 1
+            if self._anew > 1:
+                self._on_boot("it counts its lines from 1 again", now)
+                return
+            number = self._window.oldest
         if self._state is _State.CHALLENGING and 1 <= number <= self._window.next_number:
             self._window.rewind(number)
             self._report_acknowledged()
