@@ -1,4 +1,4 @@
-"""`python -m bench`: interleaved rounds of Limpet and OctoPrint, and a table."""
+"""`python -m bench`: Limpet and OctoPrint in turn, and a table."""
 
 from __future__ import annotations
 
@@ -7,35 +7,51 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from . import hosts, report
+from .cases import CASES, Case
 from .connection import QUICK, Figures, Plan, measure, measure_load
+from .detection import MakeHost, Outcome, run_case
 from .hosts import BenchError, Host
+
+WHAT = "server: start, memory, requests, connect (the default); detection: finding a printer and holding on to it"
+Measured = tuple[str, str, object]
+"""Which rounds, in words; the table; the figures of every round."""
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Limpet and OctoPrint side by side.")
-    parser.add_argument("--rounds", type=int, default=3, help="each program is started this often (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="short waits and loads: to see that it works")
+    parser.add_argument("what", nargs="?", choices=["server", "detection"], default="server", help=WHAT)
+    parser.add_argument(
+        "--rounds", type=int, help="each program is measured this often (default: 3; OctoPrint's detection 1)"
+    )
+    parser.add_argument("--quick", action="store_true", help="short waits and loads, few cases: to see that it works")
+    parser.add_argument(
+        "--match", default="", metavar="TEXT", help="detection: only the cases with TEXT in their title"
+    )
     parser.add_argument("--only", choices=["limpet", "octoprint"], help="one program, no ratios")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round to FILE")
     parser.add_argument("--limpet", type=Path, required=True, help="the program `limpet`")
     parser.add_argument("--octoprint", type=Path, help="the program `octoprint`")
     arguments = parser.parse_args(words)
-    if not 1 <= arguments.rounds <= 100:
+    if arguments.rounds is not None and not 1 <= arguments.rounds <= 100:
         parser.error("--rounds must be from 1 to 100")
     if arguments.only != "limpet" and arguments.octoprint is None:
         parser.error("--octoprint is needed, or --only limpet")
     return arguments
 
 
-def chosen(arguments: argparse.Namespace) -> list[Host]:
-    found = []
+def makers(arguments: argparse.Namespace) -> dict[str, MakeHost]:
+    """How each chosen program is started when it is to see the given ports alone; none given: this machine's."""
+    found: dict[str, MakeHost] = {}
     if arguments.only != "octoprint":
-        found.append(hosts.limpet(arguments.limpet))
+        found["Limpet"] = partial(hosts.limpet, arguments.limpet)
     if arguments.only != "limpet":
-        found.append(hosts.octoprint(arguments.octoprint))
+        found["OctoPrint"] = partial(hosts.octoprint, arguments.octoprint)
     return found
 
 
@@ -66,27 +82,59 @@ def run(programs: list[Host], rounds: int, plan: Plan) -> dict[str, list[Figures
     return results
 
 
+def run_cases(arguments: argparse.Namespace, rounds: Mapping[str, int]) -> dict[Case, dict[str, list[Outcome]]]:
+    """Case by case, each program as often as `rounds` says."""
+    chosen = [c for c in CASES if arguments.match in c.title and (c.quick or not arguments.quick)]
+    if not chosen:
+        raise BenchError(f"no case has {arguments.match!r} in its title")
+    results: dict[Case, dict[str, list[Outcome]]] = {}
+    for number, case in enumerate(chosen):
+        say(f"{number + 1} of {len(chosen)}: {case.title}:")
+        results[case] = {}
+        for name, make in makers(arguments).items():
+            step(name)
+            results[case][name] = [run_case(case, make, arguments.limpet, seed + 1) for seed in range(rounds[name])]
+        say(" done\n")
+    return results
+
+
+def measure_server(arguments: argparse.Namespace) -> Measured:
+    plan = QUICK if arguments.quick else Plan()
+    rounds = arguments.rounds or 3
+    results = run([make(()) for make in makers(arguments).values()], rounds, plan)
+    ceiling = "`ceiling` is a bare asyncio server under the same load generator: nothing here can be faster."
+    return f"medians of {rounds} interleaved rounds", f"{report.table(results, plan.idle)}\n\n{ceiling}", results
+
+
+def measure_detection(arguments: argparse.Namespace) -> Measured:
+    rounds = {name: arguments.rounds or (1 if name == "OctoPrint" else 3) for name in makers(arguments)}
+    results = run_cases(arguments, rounds)
+    words = " and ".join(f"{number} round{'s' * (number > 1)} of {name}" for name, number in rounds.items())
+    figures = {
+        case.title: {name: [asdict(o) for o in found] for name, found in results[case].items()} for case in results
+    }
+    return f"medians of {words}", report.cases_table(results), figures
+
+
 def main() -> int:
     arguments = parse()
-    plan = QUICK if arguments.quick else Plan()
     busy = os.getloadavg()[0]
     # A terminated run must unwind like Ctrl-C does, or its servers would stay behind.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    measure = measure_detection if arguments.what == "detection" else measure_server
     try:
-        results = run(chosen(arguments), arguments.rounds, plan)
+        rounds, table, figures = measure(arguments)
     except BenchError as fault:
         say(f"\nscripts/bench: {fault}\n")
         return 1
     except KeyboardInterrupt:
         say("\nscripts/bench: stopped\n")
         return 130
-    print(f"{report.machine()}; load average {busy:.1f} before; medians of {arguments.rounds} interleaved rounds\n")
-    print(report.table(results, plan.idle))
-    print("\n`ceiling` is a bare asyncio server under the same load generator: nothing here can be faster.")
+    print(f"{report.machine()}; load average {busy:.1f} before; {rounds}\n\n{table}")
     if arguments.json:
-        figures = {"machine": report.machine(), "rounds": results}
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        written = {"machine": report.machine(), "rounds": figures}
+        arguments.json.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     return 0
 
 

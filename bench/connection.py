@@ -6,12 +6,12 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
 from . import load, processes
-from .hosts import ADDRESS, API_KEY, CONNECTION, BenchError, Host, Running, get_state, running
+from .hosts import ADDRESS, API_KEY, CONNECTION, BenchError, Host, Running, get, running
 
 POLL = 0.002
 CHANGES_WITHIN = 45.0
@@ -69,15 +69,16 @@ def connect_times(server: Running, times: int) -> list[float]:
         taken = []
         for _ in range(times):
             began = time.perf_counter()
-            _command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
+            command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
             _wait_for_state(client, {"Operational"})
             taken.append(time.perf_counter() - began)
-            _command(client, {"command": "disconnect"})
+            command(client, {"command": "disconnect"})
             _wait_for_state(client, {"Offline", "Closed"})
         return taken
 
 
-def _command(client: HTTPConnection, body: dict[str, object]) -> None:
+def command(client: HTTPConnection, body: Mapping[str, object]) -> None:
+    """POSTs one command to `/api/connection`, which must be answered with 204."""
     headers = {"X-Api-Key": API_KEY, "Content-Type": "application/json"}
     client.request("POST", CONNECTION, json.dumps(body), headers)
     response = client.getresponse()
@@ -90,7 +91,7 @@ def _wait_for_state(client: HTTPConnection, wanted: set[str]) -> None:
     deadline = time.perf_counter() + CHANGES_WITHIN
     state = "unknown"
     while time.perf_counter() < deadline:
-        status, body = get_state(client)
+        status, body = get(client)
         state = json.loads(body)["current"]["state"] if status == 200 else f"status {status}"
         if state in wanted:
             return

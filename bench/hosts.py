@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -47,17 +47,27 @@ class Running:
     started_in: float
 
 
-def limpet(program: Path) -> Host:
-    """Limpet as installed: `program` is the path of `limpet`."""
+def limpet(program: Path, ports: Sequence[Path] = ()) -> Host:
+    """Limpet as installed: `program` is the path of `limpet`. `ports`, if any, are all that it sees of this machine."""
+    environment = {"LIMPET_API_KEY": API_KEY}
+    if ports:
+        environment["LIMPET_PORTS"] = ",".join(map(str, ports))
 
     def command(port: int, folder: Path) -> list[str]:
         return [str(program), "serve", "--host", ADDRESS, "--port", str(port), "--data", str(folder)]
 
-    return Host("Limpet", command, _needs_nothing, {"LIMPET_API_KEY": API_KEY})
+    def prepare(folder: Path) -> None:
+        if ports:
+            (folder / "limpet.toml").write_text('[ports]\nignored = ["/dev/tty*"]\nvirtual = false\n', encoding="utf-8")
+
+    return Host("Limpet", command, prepare, environment)
 
 
-def octoprint(program: Path) -> Host:
-    """OctoPrint as installed: `program` is the path of `octoprint`. Only what would ask the network is off."""
+def octoprint(program: Path, ports: Sequence[Path] = ()) -> Host:
+    """OctoPrint as installed: `program` is the path of `octoprint`. Only what would ask the network is off.
+
+    `ports`, if any, are all that it sees of this machine, in this order.
+    """
     settings = {
         "accessControl": {"salt": "bench"},
         "api": {"enabled": True, "key": API_KEY},
@@ -68,11 +78,15 @@ def octoprint(program: Path) -> Host:
             "seenWizards": {"backup": 1, "corewizard": 4, "tracking": 1},
         },
         "plugins": {
-            "virtual_printer": {"enabled": True},
+            "virtual_printer": {"enabled": not ports},
             "tracking": {"enabled": False},
             "errortracking": {"enabled": False},
             "pluginmanager": {"repository": NOWHERE, "notices": NOWHERE},
             "_disabled": ["announcements", "discovery", "softwareupdate"],
+        },
+        "serial": {
+            "additionalPorts": [str(port) for port in ports],
+            "blacklistedPorts": ["/dev/*"] if ports else [],
         },
     }
 
@@ -96,9 +110,9 @@ def ceiling() -> Host:
     return Host("bare asyncio", command, _needs_nothing, {"PYTHONPATH": str(Path(__file__).parents[1])})
 
 
-def get_state(client: HTTPConnection) -> tuple[int, bytes]:
-    """Status and body of one `GET /api/connection` over a kept-alive `client`."""
-    client.request("GET", CONNECTION, headers={"X-Api-Key": API_KEY})
+def get(client: HTTPConnection, path: str = CONNECTION) -> tuple[int, bytes]:
+    """Status and body of one GET over a kept-alive `client`."""
+    client.request("GET", path, headers={"X-Api-Key": API_KEY})
     response = client.getresponse()
     return response.status, response.read()
 
@@ -148,7 +162,7 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int, deadline: floa
             raise BenchError(f"ended with code {process.returncode} before it answered")
         client = HTTPConnection(ADDRESS, port, timeout=5)
         try:
-            status, _ = get_state(client)
+            status, _ = get(client)
         except (OSError, HTTPException) as fault:
             last = str(fault)
         else:

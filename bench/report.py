@@ -1,4 +1,4 @@
-"""Medians of the rounds as a Markdown table, and the machine they were taken on."""
+"""Medians of the rounds as Markdown tables, and the machine they were taken on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from .cases import Case
+from .detection import Outcome
 
 Rounds = Sequence[Mapping[str, float]]
 
@@ -51,6 +54,22 @@ def table(results: Mapping[str, Rounds], idle: float) -> str:
     return "\n".join(lines)
 
 
+def cases_table(results: Mapping[Case, Mapping[str, Sequence[Outcome]]]) -> str:
+    """Markdown; a row for each case, and below it what each host said where it was not simply the printer."""
+    programs = list(next(iter(results.values())))
+    head = ["seconds until", *programs, *(["reach"] if "Limpet" in programs else [])]
+    lines, said = [_line(head), _line(["---"] + ["---:"] * (len(head) - 1))], []
+    for case, outcomes in results.items():
+        cells = [case.title, *(_outcome(outcomes[name]) for name in programs)]
+        if "Limpet" in programs:
+            cells.append(_reach(case, outcomes["Limpet"]))
+        lines.append(_line(cells))
+        for name in programs:
+            kinds = {outcome.label: outcome.said for outcome in outcomes[name] if outcome.said}
+            said += [f"- {case.title}: {name}: {words}" for words in kinds.values()]
+    return "\n".join([*lines, "", "What they said:", "", *said] if said else lines)
+
+
 def machine() -> str:
     """CPU, cores, kernel and Python in one line."""
     cpu = platform.processor() or platform.machine()
@@ -60,6 +79,25 @@ def machine() -> str:
             break
     cores = len(os.sched_getaffinity(0))
     return f"{cpu}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _outcome(outcomes: Sequence[Outcome]) -> str:
+    """The median of each kind of outcome, with how often it came if there are several."""
+    alike: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        alike.setdefault(outcome.label, []).append(outcome.seconds)
+    words = []
+    for label, seconds in alike.items():
+        times = f"{len(seconds)} of {len(outcomes)}: " if len(alike) > 1 else ""
+        words.append(f"{times}{label}{', ' if label else ''}{statistics.median(seconds):.2f}")
+    return "; ".join(words)
+
+
+def _reach(case: Case, outcomes: Sequence[Outcome]) -> str:
+    goal = " ".join(filter(None, [case.code, f"at most {case.reach:g}" if case.reach else ""]))
+    good = all(outcome.good for outcome in outcomes)
+    met = good and statistics.median(outcome.seconds for outcome in outcomes) <= (case.reach or case.limit)
+    return f"{goal}: {'met' if met else 'MISSED'}"
 
 
 def _medians(rounds: Rounds) -> dict[str, float]:
