@@ -111,11 +111,11 @@ class GuestPort:
         waiting = [answer for answer in self._answers if answer.text is None]
         unsent = [answer for answer in waiting if not answer.sent]
         urgent = [answer for answer in unsent if answer.command and code_of(answer.command.text) == "M112"]
-        may_send = len(waiting) - len(unsent) < MAX_SENT
-        for answer in urgent or unsent[:may_send]:
-            answer.sent = True
-            return answer.command
-        return None
+        if not urgent and (not unsent or len(waiting) - len(unsent) >= MAX_SENT):
+            return None
+        answer = (urgent or unsent)[0]
+        answer.sent = True
+        return answer.command
 
     def _work(self) -> None:
         """Give the answers that are due, and take lines as long as there is room for theirs."""
