@@ -32,13 +32,13 @@ async def run(*command: str) -> None:
 
 
 class Host:
-    """Another host at 10.123.45.2, with this one at 10.123.45.1 at the other end of the cable."""
-
-    address = "10.123.45.2"
+    """Another host at `address`, with this one at `here` at the other end of the cable."""
 
     def __init__(self) -> None:
-        self.name = f"limpet{os.getpid()}"
-        self.cable = f"lp{os.getpid()}"
+        number = os.getpid()  # Two runs of the tests at once are two networks.
+        self.name = f"limpet{number}"
+        self.cable = f"lp{number}"
+        self.here, self.address = (f"10.{100 + number % 100}.{number // 100 % 250}.{last}" for last in (1, 2))
 
     async def run(self, *command: str) -> None:
         await run("ip", "netns", "exec", self.name, *command)
@@ -50,7 +50,7 @@ async def host() -> AsyncIterator[Host]:
     await run("ip", "netns", "add", there.name)
     try:
         await run("ip", "link", "add", there.cable, "type", "veth", "peer", "name", "eth0", "netns", there.name)
-        await run("ip", "address", "add", "10.123.45.1/30", "dev", there.cable)
+        await run("ip", "address", "add", f"{there.here}/30", "dev", there.cable)
         await run("ip", "link", "set", there.cable, "up")
         await there.run("ip", "address", "add", f"{there.address}/30", "dev", "eth0")
         await there.run("ip", "link", "set", "eth0", "up")
