@@ -19,14 +19,18 @@ from hypothesis import strategies as st
 from limpet.errors import SettingsError
 from limpet.settings import (
     BAUDRATES,
+    AppearanceSettings,
+    CommandSettings,
     KeyPath,
     PortSettings,
+    Preset,
     PrinterSettings,
     Profile,
     ServerSettings,
     Settings,
     SettingsFile,
     Value,
+    WebcamSettings,
     line_of,
 )
 
@@ -607,14 +611,21 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
     tables: dict[str, type[msgspec.Struct]] = {
         "server": ServerSettings,
         "ports": PortSettings,
+        "appearance": AppearanceSettings,
+        "webcam": WebcamSettings,
+        "presets.<id>": Preset,
+        "commands.<id>": CommandSettings,
         "profiles.<id>": Profile,
         "printers.<id>": PrinterSettings,
     }
     expected = {"default_printer": "the first one", "virtual.<option>": "the virtual printer's"}
     for table, kind in tables.items():
         for field in msgspec.structs.fields(kind):
-            unset = "off" if field.name.startswith("passthrough") else "detect"
-            default = {None: unset, msgspec.NODEFAULT: "the id", (): "`[]`"}.get(field.default)
+            unset = {"printers.<id>": "detect"}.get(table, "none")
+            if field.name.startswith("passthrough"):
+                unset = "off"
+            missing = "must be there" if field.name == "run" else "the id"
+            default = {None: unset, msgspec.NODEFAULT: missing, (): "`[]`"}.get(field.default)
             written = msgspec.json.encode(field.default).decode() if default is None else ""
             expected[f"{table}.{field.name}"] = default or f"`{written}`"
     assert dict(rows) == expected

@@ -9,7 +9,7 @@ from functools import partial
 
 from msgspec import structs
 
-from limpet.memory import Known, Memory
+from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised
 from limpet.printer.target import Patience, Target
@@ -37,6 +37,8 @@ class Fleet:
             virtual=settings.ports.virtual,
             own=[printer.passthrough for printer in settings.printers.values() if printer.passthrough],
         )
+        self.instance = instance_id(file.path.with_name("instance-id"))
+        """The UUID by which clients know this server again, wherever it is."""
         self._memory = Memory(file.path.with_name("known.json"))
         self._learning: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
@@ -106,6 +108,16 @@ class Fleet:
             # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
             row = structs.replace(self.preferences(printer), **kept)
             self.settings = structs.replace(self.settings, printers={**self.settings.printers, printer.id: row})
+
+    async def change(self, changes: Mapping[KeyPath, Value | None]) -> None:
+        """Save settings that hold from now on, for all printers. Raises LimpetError; nothing has changed then.
+
+        What a person has changed in the file meanwhile holds from the next start on, and then all of it.
+        """
+        async with self._saving:
+            saved = await asyncio.to_thread(self._file.edit, changes)
+            tables = {path[0] for path in changes}
+            self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""

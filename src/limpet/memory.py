@@ -6,6 +6,7 @@ What a person chooses is in `limpet.toml`; this file only helps to find a printe
 from __future__ import annotations
 
 import logging
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,22 @@ from limpet.printer.identity import Identity
 MAX_FILE_BYTES = 1 << 18
 
 log = logging.getLogger(__name__)
+
+
+def instance_id(path: Path) -> str:
+    """The UUID that is kept in the file at `path`, made when there is none; blocks for a moment then (fsync)."""
+    try:
+        kept = read_limited(path, 100)
+        if kept is not None:
+            return str(uuid.UUID(kept.decode().strip()))
+    except (SettingsError, ValueError) as error:
+        log.warning("%s is not read, and made anew: %s", path, error)
+    made = str(uuid.uuid4())
+    try:
+        write_atomically(path, f"{made}\n".encode())
+    except SettingsError as error:
+        log.warning("this server will have another identity after the next start: %s", error)
+    return made
 
 
 class Known(Struct, frozen=True, kw_only=True):

@@ -38,6 +38,10 @@ Reset = Literal["auto", "yes", "no"]
 _Baudrate = Annotated[int, Meta(ge=1, le=12_000_000)]
 _PortName = Annotated[str, Meta(min_length=1, max_length=1024)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_Degrees = Annotated[float, Meta(ge=0, le=1000)]
+
+COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "white")
+"""What OctoPrint offers as the color of a server."""
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +65,40 @@ class PortSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return tuple(sorted({*BAUDRATES, *self.additional_baudrates}, reverse=True))
 
 
+class AppearanceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[appearance]`: what this server is called, and the color by which people tell it from others."""
+
+    name: Annotated[str, Meta(max_length=64)] = ""
+    color: str = "default"
+
+
+class WebcamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[webcam]`: where clients find the pictures; Limpet itself does not look at them."""
+
+    stream: Annotated[str, Meta(max_length=1024)] = ""
+    snapshot: Annotated[str, Meta(max_length=1024)] = ""
+    flip_h: bool = False
+    flip_v: bool = False
+    rotate_90: bool = False
+
+
+class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[presets.<id>]`: degrees Celsius that clients offer for a material; None leaves a heater alone."""
+
+    name: _Name
+    extruder: _Degrees | None = None
+    bed: _Degrees | None = None
+    chamber: _Degrees | None = None
+
+
+class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[commands.<id>]`: a program, with its arguments, that clients may run; `confirm` is what a person is asked."""
+
+    name: _Name
+    run: Annotated[tuple[str, ...], Meta(min_length=1)]
+    confirm: Annotated[str, Meta(max_length=1024)] | None = None
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[profiles.<id>]`: a kind of printer."""
 
@@ -81,12 +119,23 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     passthrough_group: _Name | None = None
 
 
+PRESETS = {
+    "abs": Preset(name="ABS", extruder=210.0, bed=100.0),
+    "pla": Preset(name="PLA", extruder=180.0, bed=60.0),
+}
+"""OctoPrint's, for whoever has set none."""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file; ids of printers and profiles are keys, in the order of the file."""
 
     default_printer: str = DEFAULT_PRINTER
     server: ServerSettings = ServerSettings()
     ports: PortSettings = PortSettings()
+    appearance: AppearanceSettings = AppearanceSettings()
+    webcam: WebcamSettings = WebcamSettings()
+    presets: dict[str, Preset] = field(default_factory=lambda: dict(PRESETS))
+    commands: dict[str, CommandSettings] = {}
     profiles: dict[str, Profile] = field(default_factory=lambda: {DEFAULT_PROFILE: Profile(name="Default")})
     printers: dict[str, PrinterSettings] = field(
         default_factory=lambda: {DEFAULT_PRINTER: PrinterSettings(name=DEFAULT_PRINTER)}
@@ -211,6 +260,14 @@ def _decode(data: Mapping[str, Any]) -> Settings:
         default_printer=_convert(data.get("default_printer", next(iter(printers))), str, ("default_printer",)),
         server=_convert(_table(data, "server"), ServerSettings, ("server",)),
         ports=_convert(_table(data, "ports"), PortSettings, ("ports",)),
+        appearance=_convert(_table(data, "appearance"), AppearanceSettings, ("appearance",)),
+        webcam=_convert(_table(data, "webcam"), WebcamSettings, ("webcam",)),
+        presets={id_: _named(id_, table, Preset, ("presets", id_)) for id_, table in _table(data, "presets").items()}
+        or dict(PRESETS),
+        commands={
+            id_: _named(id_, table, CommandSettings, ("commands", id_))
+            for id_, table in _table(data, "commands").items()
+        },
         profiles=profiles,
         printers=printers,
         virtual=virtual,
@@ -281,6 +338,8 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def _check_references(settings: Settings) -> None:
+    if settings.appearance.color not in COLORS:
+        raise _PlacedError(("appearance", "color"), _no_such("color", settings.appearance.color, COLORS))
     for id_, printer in settings.printers.items():
         if printer.profile not in settings.profiles:
             raise _PlacedError(("printers", id_, "profile"), _no_such("profile", printer.profile, settings.profiles))

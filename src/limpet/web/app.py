@@ -19,7 +19,7 @@ from limpet.fleet import Fleet
 from limpet.keys import Key, KeyStore
 from limpet.printer.printer import Printer
 from limpet.web import auth
-from limpet.web.api import connection, server, traffic
+from limpet.web.api import connection, empty, server, settings, system, traffic
 from limpet.web.call import BROKEN, HEADERS, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
@@ -72,7 +72,10 @@ async def _describe(call: Call) -> web.StreamResponse:
 
 ROUTES = (
     *connection.ROUTES,
+    *empty.ROUTES,
     *server.ROUTES,
+    *settings.ROUTES,
+    *system.ROUTES,
     *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
 )

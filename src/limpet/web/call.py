@@ -52,6 +52,12 @@ class Call:
     key: Key
     dialect: Before2
 
+    @property
+    def prefix(self) -> str:
+        """What is before `/api` in the path of the request: empty, or `/p/<id>`."""
+        id = self.request.match_info.get("printer")
+        return "" if id is None else f"/p/{id}"
+
     async def json(self) -> Any:
         """The body, as OctoPrint takes it: any JSON in UTF-8, -16 or -32, with or without a byte order mark."""
         content_type = self.request.content_type

@@ -18,11 +18,16 @@ _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 _REFUSALS = {
     400: "The request is not understood",
     403: "No valid key, or one without the permission",
+    404: "There is no such thing",
     408: "The body did not arrive in time",
     409: "Not in the present state",
     413: "The body is too large",
     415: "The body is not JSON",
 }
+
+
+_OF_BODIES = frozenset({400, 408, 409, 413, 415})
+"""Statuses of refusals that every route with a body has."""
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +74,8 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
 
 
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    refusals = _REFUSALS if route.body else {status: _REFUSALS[status] for status in (403, *route.refusals)}
+    statuses = {403, *route.refusals, *(_OF_BODIES if route.body else ())}
+    refusals = {status: text for status, text in _REFUSALS.items() if status in statuses}
     operation: dict[str, Any] = {
         "summary": route.summary,
         "description": f"Needs the permission {route.permission}.",

@@ -1,0 +1,158 @@
+"""`/api/settings`, `/api/system/commands` and the honest empty answers, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.web.server import HERMETIC, Client, running
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+COMMANDS = f"""{HERMETIC}
+[commands.reboot]
+run = ["touch", "%s"]
+confirm = "Really?"
+
+[commands.fails]
+run = ["sh", "-c", "echo so not >&2; exit 3"]
+
+[commands.missing]
+run = ["/no/such/program"]
+
+[commands.shell]
+run = ["true", "; touch %s"]
+"""
+
+
+def recorded(name: str) -> Any:
+    exchanges = [json.loads((GOLDEN / f"{file}.json").read_text()) for file in ("server", "settings")]
+    return next(each["response"] for file in exchanges for each in file if each["name"] == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("languages-get", "/api/languages"),
+        ("plugin-unknown-get", "/api/plugin/zbolt_octoscreen?command=get_settings"),
+        ("slicing-get", "/api/slicing"),
+        ("system-commands-get", "/api/system/commands"),
+        ("system-commands-core-get", "/api/system/commands/core"),
+        ("system-commands-unknown-source", "/api/system/commands/nope"),
+        ("api-404", "/api/nope"),
+    ],
+)
+async def test_what_octoprint_answers_where_there_is_nothing_is_answered_here(
+    client: Client, name: str, path: str
+) -> None:
+    answer, golden = await client.get(path), recorded(name)
+    assert (answer.status, answer.json()) == (golden["status"], golden["body"])
+
+
+async def test_an_address_is_told_as_octoprint_tells_it(client: Client) -> None:
+    answer = await client.post("/api/util/test", {"command": "address"})
+    assert answer.json() == recorded("util-test-address")["body"]
+    assert (await client.post("/api/util/test", {"command": "path", "path": "/etc/passwd"})).status == 400
+
+
+async def test_there_are_no_timelapses(client: Client) -> None:
+    golden = recorded("timelapse-get")["body"]
+    assert (await client.get("/api/timelapse")).json() == {**golden, "enabled": False}
+    assert (await client.get("/api/timelapse?unrendered=true")).json()["unrendered"] == []
+
+
+async def test_settings_have_octoprints_keys_and_no_others(client: Client) -> None:
+    def differ(ours: Any, theirs: Any, path: str = "") -> list[str]:
+        if not isinstance(ours, dict) or not isinstance(theirs, dict) or path == ".plugins":
+            return []
+        return [
+            *(f"{path}.{key}" for key in ours.keys() - theirs.keys()),
+            *(each for key in ours.keys() & theirs.keys() for each in differ(ours[key], theirs[key], f"{path}.{key}")),
+        ]
+
+    ours = (await client.get("/api/settings")).json()
+    assert differ(ours, recorded("settings-get")["body"]) == []
+    # Home Assistant cannot set itself up without the first, and fails at a null in the second.
+    assert len(ours["plugins"]["discovery"]["upnpUuid"]) == 36
+    assert ours["webcam"]["streamUrl"] == ""
+
+
+async def test_the_identity_of_the_server_outlives_it(folder: Path) -> None:
+    seen = []
+    for _ in range(2):
+        async with running(folder) as (limpet, _):
+            seen.append((await limpet.get("/api/settings")).json()["plugins"]["discovery"]["upnpUuid"])
+    assert seen[0] == seen[1]
+
+
+async def test_what_limpet_has_can_be_set_and_is_kept(folder: Path) -> None:
+    async with running(folder) as (limpet, _):
+        answer = await limpet.post(
+            "/api/settings",
+            {"appearance": {"name": "golden", "color": "red"}, "webcam": {"flipH": True}, "devel": {"x": 1}},
+        )
+        assert answer.status == 200
+        assert answer.json()["appearance"]["name"] == "golden"
+        assert answer.json()["webcam"]["flipH"] is True
+    async with running(folder) as (limpet, _):
+        assert (await limpet.get("/api/settings")).json()["appearance"]["color"] == "red"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {"appearance": []},
+        {"appearance": {"name": 5}},
+        {"appearance": {"color": "plaid"}},
+        {"appearance": {"name": "x" * 65}},
+        {"webcam": {"flipH": "yes"}},
+    ],
+)
+async def test_what_cannot_be_is_refused_and_changes_nothing(client: Client, body: Any) -> None:
+    before = (await client.get("/api/settings")).json()
+    answer = await client.post("/api/settings", body)
+    assert answer.status in (400, 409)
+    assert answer.json()["error"]
+    assert (await client.get("/api/settings")).json() == before
+
+
+async def test_a_command_is_run_without_a_shell(folder: Path, tmp_path: Path) -> None:
+    done, not_done = tmp_path / "done", tmp_path / "not done"
+    async with running(folder, settings=COMMANDS % (done, not_done)) as (limpet, _):
+        listed = (await limpet.get("/api/system/commands")).json()
+        assert [each["action"] for each in listed["core"]] == ["reboot"]
+        assert listed["core"][0]["resource"] == f"{limpet.address}api/system/commands/core/reboot"
+        assert [each["action"] for each in listed["custom"]] == ["fails", "missing", "shell"]
+        # Home Assistant's library sends this content type, two slashes and no body.
+        answer = await limpet.request(
+            "POST",
+            "//api/system/commands/core/reboot",
+            headers={"X-Api-Key": "the-key-of-these-tests", "Content-Type": "application/octet-stream"},
+        )
+        assert (answer.status, answer.body) == (204, b"")
+        assert done.exists()
+        assert (await limpet.post("/api/system/commands/custom/shell", None)).status == 204
+        assert not not_done.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("custom/fails", 409, "exit code 3: so not"),
+        ("custom/missing", 409, "No such file"),
+        ("custom/reboot", 404, "not found"),
+        ("core/fails", 404, "not found"),
+        ("plugin/fails", 404, "not found"),
+        ("core/nope", 404, "not found"),
+    ],
+)
+async def test_a_command_that_cannot_be_run_says_why(
+    folder: Path, tmp_path: Path, path: str, status: int, words: str
+) -> None:
+    async with running(folder, settings=COMMANDS % (tmp_path / "a", tmp_path / "b")) as (limpet, _):
+        answer = await limpet.post(f"/api/system/commands/{path}", {})
+        assert answer.status == status
+        assert words in answer.json()["error"]
