@@ -269,7 +269,7 @@ async def test_an_unplugged_port_ends_an_open_link(link: Link, port: Port) -> No
     port.answers_the_greeting()
     link.connection_lost(OSError(errno.EIO, "Input/output error"))
     assert link.ended.result().code == "unplugged"
-    assert "Input/output error" in link.ended.result().message
+    assert "the device is not there any more" in link.ended.result().message
 
 
 async def test_an_unplugged_port_ends_a_greeting(link: Link, port: Port) -> None:

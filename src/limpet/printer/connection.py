@@ -290,7 +290,7 @@ class Connection:
         return tuple(dict.fromkeys((*first, *self._rates)))
 
     async def _first_found(self, probes: dict[asyncio.Task[Link], Port], likely: Port | None) -> Link:
-        failed: list[PortError] = []
+        failed: dict[asyncio.Task[Link], PortError] = {}
         pending: set[asyncio.Task[Link]] = set(probes)
         while pending:
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -305,13 +305,13 @@ class Connection:
                 try:
                     link = task.result()
                 except PortError as error:
-                    failed.append(error)
+                    failed[task] = error
                     self._on_event(CandidateTried(path, error.fault.message, done=True))
                 else:
                     found = CandidateTried(path, f"a printer, at {link.baudrate} baud", link.baudrate, done=True)
                     self._on_event(found)
                     return link
-        raise summary(failed)
+        raise summary([failed[task] for task in probes])
 
     async def _probe(self, port: Port, rates: Sequence[int]) -> Link:
         """A link on the port at the rate at which the wanted printer has proved itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -279,4 +280,6 @@ class Link(asyncio.Protocol):
 
 
 def _words(exc: Exception | None) -> str:
+    if isinstance(exc, OSError) and exc.errno in (errno.EIO, errno.ENODEV, errno.ENXIO):
+        return "the device is not there any more"  # The system's own words are of errors in general.
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc or "") or "the other side has closed it"
