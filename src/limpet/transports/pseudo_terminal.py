@@ -72,13 +72,17 @@ class PseudoTerminal:
     ) -> None:
         self.close()
 
+    def openings(self) -> list[bool]:
+        """Each opening (True) and closing (False) since the last call, of whoever it was, in order."""
+        return self._openings.read()
+
     def visits(self) -> Iterator[bool]:
         """What has changed since the last call, in order: True a host has come, False the last one has left.
 
         To be used up at once, as what is done about one visit may bear on the next.
         """
         came = came_back = False
-        for opened in self._openings.read():
+        for opened in self.openings():
             came |= opened
             came_back |= opened and self._left
             self._left = not opened
