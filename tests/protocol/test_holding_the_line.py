@@ -109,6 +109,14 @@ def test_a_printer_that_reports_nothing_is_dead_fifteen_seconds_after_its_last_w
     assert end_of(session) == "timeout"
 
 
+def test_noise_is_no_sign_of_life() -> None:
+    session = greeted()
+    for tenth in range(1, 200):
+        session.receive_data(b"\xf3\x80\x01\xfe\n", tenth / 10)
+        after(session, tenth / 10)
+    assert end_of(session) == "timeout"
+
+
 def test_one_word_lifts_the_suspicion() -> None:
     session = greeted()
     after(session, 8.0)

@@ -20,13 +20,14 @@ class Figures:
         self.bytes_received = 0
         self.unreadable_bytes = 0
         self.heard_at = now
-        """When the last byte came."""
+        """When something was last heard that can be read."""
         self._round_trips: deque[float] = deque(maxlen=SAMPLES)
         self._quantiles: tuple[float, float] | None = None
 
     def received(self, size: int, unreadable: int, now: float) -> None:
         """So many bytes came, and so many of them were no text."""
-        self.heard_at = now
+        if 2 * unreadable < size:
+            self.heard_at = now  # Noise is no sign of life.
         self.bytes_received += size
         self.unreadable_bytes += unreadable
 
