@@ -453,6 +453,17 @@ def test_a_printer_that_counts_from_1_again_has_restarted_and_nothing_is_done_tw
     assert after(session, 1.4) == HELLO
 
 
+def test_what_a_printer_goes_on_asking_another_host_for_does_not_end_the_greeting() -> None:
+    session = Session(0.0)
+    session.handle_timer(0.0)
+    session.receive_data(b"Resend:5\nok\n" * 20, 0.01)
+    assert end_of(session) is None
+    after(session, 5.0)
+    session.receive_data(b"ok\nFIRMWARE_NAME:Repetier_1.0.4\nok\n", 5.0)
+    after(session, 9.0)
+    assert SessionOpened("Repetier_1.0.4") in events(session)
+
+
 def test_a_request_whose_number_was_cut_to_1_is_no_restart() -> None:
     session = greeted()
     session.send("G28", 0.0)

@@ -470,8 +470,8 @@ class Session:
     def _rewind(self, number: int) -> bool:
         """Everything below `number` has arrived; go on writing there. False when the session ends instead."""
         if not self._window.can_rewind(number):
-            # Damage, unless it insists.
-            self._implausible += 1
+            # Damage, unless it insists; before the session is open, what it has asked another host for.
+            self._implausible += self._state is _State.OPEN
             if self._implausible > 5:
                 self._end("resend_loop", f"it asks for line {number}, which is not there to be sent again")
                 return False
