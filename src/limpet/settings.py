@@ -38,6 +38,7 @@ Reset = Literal["auto", "yes", "no"]
 _Baudrate = Annotated[int, Meta(ge=1, le=12_000_000)]
 _PortName = Annotated[str, Meta(min_length=1, max_length=1024)]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
+_Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +46,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5000
+    cors_origins: tuple[_Origin, ...] = ()
 
 
 class PortSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

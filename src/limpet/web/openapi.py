@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from limpet import __version__
-from limpet.web.call import Route
+from limpet.web.call import SIGNED_IN, Route
 from limpet.web.dialect import VERSION_HEADER
 
 _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
@@ -18,10 +18,12 @@ _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 _REFUSALS = {
     400: "The request is not understood",
     403: "No valid key, or one without the permission",
+    404: "No such thing",
     408: "The body did not arrive in time",
     409: "Not in the present state",
     413: "The body is too large",
     415: "The body is not JSON",
+    429: "Too many tries",
 }
 
 
@@ -69,10 +71,11 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
 
 
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    refusals = _REFUSALS if route.body else {403: _REFUSALS[403]}
+    usual = (400, 403, 408, 409, 413, 415) if route.body else (403,)
+    refusals = {status: _REFUSALS[status] for status in (*usual, *route.refusals)}
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "description": f"Needs the permission {route.permission}.",
+        "description": _need(route.permission),
         "parameters": [
             *(
                 {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -90,12 +93,20 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
             **{str(status): _response(text, (Error,), schema_of) for status, text in refusals.items()},
         },
     }
+    if route.permission is None:
+        operation["security"] = []
     if route.body:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": route.body}},
         }
     return operation
+
+
+def _need(permission: str | None) -> str:
+    if permission is None:
+        return "Open to everybody."
+    return "Needs any key." if permission == SIGNED_IN else f"Needs the permission {permission}."
 
 
 def _response(text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any]) -> dict[str, Any]:
