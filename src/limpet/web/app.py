@@ -55,7 +55,6 @@ _HEADERS = {
 }
 
 CALLER = web.RequestKey("caller", Caller)
-ACCESS = web.AppKey("access", Access)
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +63,6 @@ def build_app(fleet: Fleet, access: Access) -> web.Application:
     """The whole web face, ready to be served."""
     public: set[object] = {_welcome}
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(access, public)])
-    app[ACCESS] = access
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:

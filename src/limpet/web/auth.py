@@ -138,13 +138,13 @@ class Access:
 
     async def verified(self, address: str, name: str, password: str) -> User | None:
         """The user with this password. Raises Refused (429) for whoever has guessed too often, or while many do."""
+        if self._waiting >= MAX_HASHING:
+            raise Refused(429, "Too many are logging in right now; try again in a moment", {"Retry-After": "2"})
         wait = self._delays.wait(address, name, self.now())
         if wait > 0:
             seconds = int(wait) + 1
             text = f"Too many wrong passwords; try again in {seconds} s"
             raise Refused(429, text, {"Retry-After": str(seconds)})
-        if self._waiting >= MAX_HASHING:
-            raise Refused(429, "Too many are logging in right now; try again in a moment", {"Retry-After": "2"})
         self._waiting += 1
         try:
             async with self._hashing:
