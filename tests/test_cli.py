@@ -30,10 +30,11 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1"} | extra
 
 
-def limpet(*arguments: str, data: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+def limpet(*arguments: str, data: Path, typed: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "limpet", *arguments],
         env=environment(LIMPET_DATA=str(data), **extra),
+        input=typed,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -250,6 +251,12 @@ def test_a_bad_settings_file_is_one_line_exit_code_2_and_nothing_changed(data: P
         ["virtual", "--link", "/tmp/x", "--firmware", "windows"],
         ["keys", "add"],
         ["keys", "revoke", "nobody"],
+        ["users", "add"],
+        ["users", "remove", "nobody"],
+        ["users", "passwd", "nobody"],
+        ["appkeys"],
+        ["appkeys", "list"],
+        ["appkeys", "approve"],
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(data: Path, arguments: list[str]) -> None:
@@ -288,6 +295,105 @@ def test_a_key_is_shown_once_listed_without_it_and_revoked_under_a_running_serve
         assert status(address, key) == 200
         assert limpet("keys", "revoke", "a phone", data=data).returncode == 0
         assert status(address, key) == 403
+
+
+def asked(address: str, path: str, content: object = None, **headers: str) -> tuple[int, Any]:
+    """Status and content of the answer, to a POST when there is content."""
+    body = None if content is None else json.dumps(content).encode()
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(address + path, body, {"Content-Type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return answer.status, json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_a_user_logs_in_with_the_password_from_a_pipe_and_no_more_when_removed(data: Path) -> None:
+    assert limpet("users", "add", "ada", "--admin", data=data, typed="correct horse\n").returncode == 0
+    assert limpet("users", "add", "bob", data=data, typed="short\n").returncode == 2
+    listed = limpet("users", "list", data=data).stdout
+    assert re.fullmatch(r"ada  \S+  admins\n", listed)
+    with serving(data) as (program, address):
+        login = {"user": "ada", "pass": "correct horse"}
+        assert asked(address, "/api/login", login)[0] == 200
+        assert limpet("users", "passwd", "ada", data=data, typed="another horse").returncode == 0
+        assert asked(address, "/api/login", login)[0] == 403
+        assert asked(address, "/api/login", {**login, "pass": "another horse"})[0] == 200
+        assert limpet("users", "remove", "ada", data=data).returncode == 0
+        assert asked(address, "/api/login", {**login, "pass": "another horse"})[0] == 403
+        _, out, err = program.end()
+    assert "one-time code" not in out
+    assert "horse" not in out + err + "".join(path.read_text() for path in data.glob("*.json"))
+
+
+def test_a_password_is_asked_for_twice_on_a_terminal_and_not_shown(data: Path) -> None:
+    for typed, code in (("correct horse", 0), ("a wrong horse", 2)):
+        controller, device = os.openpty()
+        program = subprocess.Popen(
+            [sys.executable, "-m", "limpet", "users", "add", f"user {code}"],
+            env=environment(LIMPET_DATA=str(data)),
+            stdin=device,
+            stdout=device,
+            stderr=device,
+            start_new_session=True,
+        )
+        os.close(device)
+        shown = b""
+        for prompt, answer in ((b"Password: ", "correct horse"), (b"Once more: ", typed)):
+            while prompt not in shown:
+                assert select.select([controller], [], [], PATIENCE)[0]
+                shown += os.read(controller, 1000)
+            os.write(controller, f"{answer}\n".encode())
+        assert program.wait(timeout=PATIENCE) == code
+        os.close(controller)
+        assert b"horse" not in shown
+    assert limpet("users", "list", data=data).stdout.startswith("user 0  ")
+
+
+def test_the_first_user_is_set_up_with_the_code_that_is_printed(data: Path) -> None:
+    with serving(data) as (program, address):
+        code = re.search(r"one-time code (\S+)", program.wait_for("one-time code"))
+        assert code
+        first = {"code": code[1], "user": "ada", "password": "correct horse"}
+        assert asked(address, "/api/limpet/setup") == (200, {"needed": True})
+        assert asked(address, "/api/limpet/setup", first) == (204, None)
+        _, _, err = program.end()
+    assert code[1] not in err
+    with serving(data) as (program, address):
+        assert asked(address, "/api/limpet/setup") == (200, {"needed": False})
+        assert "one-time code" not in program.end()[1]
+
+
+def test_an_app_gets_its_key_when_the_command_line_says_so(data: Path) -> None:
+    with serving(data) as (program, address):
+        url = ("--url", address)
+        assert limpet("appkeys", "list", *url, data=data).returncode == 1
+        _, request = asked(address, "/plugin/appkeys/request", {"app": "Home Assistant"})
+        poll = f"/plugin/appkeys/request/{request['app_token']}"
+        assert asked(address, poll) == (202, {"message": "Awaiting decision"})
+        token, app = limpet("appkeys", "list", *url, data=data).stdout.split("  ")
+        assert app == "Home Assistant, at 127.0.0.1\n"
+        asked(address, poll)
+        assert limpet("appkeys", "approve", "0000", *url, data=data).returncode == 2
+        asked(address, poll)
+        assert limpet("appkeys", "approve", token, "--permissions", "status", *url, data=data).returncode == 0
+        _, granted = asked(address, poll)
+        assert status(address, granted["api_key"]) == 200
+        assert asked(address, poll)[0] == 404
+
+        _, request = asked(address, "/plugin/appkeys/request", {"app": "Cura"})
+        token = limpet("appkeys", "list", *url, data=data).stdout.split("  ")[0]
+        assert limpet("appkeys", "deny", token, *url, data=data).returncode == 0
+        assert asked(address, f"/plugin/appkeys/request/{request['app_token']}")[0] == 404
+        _, out, err = program.end()
+    assert limpet("keys", "list", data=data).stdout.count("\n") == 2  # The first one, and the app's.
+    assert "limpet appkeys approve" in err
+    assert granted["api_key"] not in out + err
+    gone = limpet("appkeys", "list", *url, data=data)
+    assert (gone.returncode, gone.stderr.count("\n")) == (2, 1)
+    assert f"no Limpet answers at {address}" in gone.stderr
 
 
 def test_the_virtual_printer_answers_behind_its_link_and_cleans_up(tmp_path: Path) -> None:

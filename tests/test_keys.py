@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from limpet.errors import BadRequest, Conflict, LimpetError, SettingsError
-from limpet.keys import MAX_KEYS, PERMISSIONS, KeyStore
+from limpet.keys import MAX_KEYS, KeyStore
+from limpet.permissions import PERMISSIONS
 
 
 @pytest.fixture

@@ -49,12 +49,16 @@ def _serve(options: argparse.Namespace) -> None:
     from limpet.files import make_private_folder
     from limpet.keys import KeyStore
     from limpet.service import serve
+    from limpet.users import UserStore, new_setup_code
 
     folder = _data_path(options)
     file = _settings_file(folder, host=options.host, port=options.port)
     settings = file.load()
     keys = KeyStore(folder / "keys.json", extra_key=os.environ.get("LIMPET_API_KEY"))
     keys.list()  # A broken key file is told now, not at the first request.
+
+    users = UserStore(folder / "users.json")
+    code = None if users.list() else new_setup_code()
 
     def announce(address: str) -> None:
         print(f"Limpet {__version__} serves at {address} (data in {folder}); Ctrl-C ends it.", flush=True)
@@ -65,9 +69,11 @@ def _serve(options: argparse.Namespace) -> None:
             except OSError:
                 keys.revoke("admin")  # Nobody has seen it.
                 raise
+        if code is not None:
+            print(_first_user(code), flush=True)
 
     make_private_folder(folder)
-    asyncio.run(serve(file, settings, keys, announce))
+    asyncio.run(serve(file, settings, keys, users, code, announce))
 
 
 def _first_key(key: str, address: str) -> str:
@@ -81,6 +87,12 @@ Give it, with the address, to slicers, apps and home automation as an OctoPrint,
     curl -H "X-Api-Key: {key}" {address}api/connection
 
 More keys: limpet keys add NAME
+"""
+
+
+def _first_user(code: str) -> str:
+    return f"""There is no user yet, who logs in with a password. Add one here: limpet users add NAME --admin
+or set one up from elsewhere, with the one-time code {code}
 """
 
 
@@ -154,7 +166,7 @@ async def _run_virtual(link: Path, printer: VirtualPrinterOptions) -> None:
 
 
 def _keys_add(options: argparse.Namespace) -> None:
-    from limpet.keys import ADMIN
+    from limpet.permissions import ADMIN
 
     permissions = tuple(options.permissions.upper().split(",")) if options.permissions else (ADMIN,)
     key = _key_store(options, create=True).add(options.name, permissions)
@@ -165,7 +177,7 @@ def _keys_list(options: argparse.Namespace) -> None:
     keys = _key_store(options).list()
     width = max([len(key.name) for key in keys], default=0)
     for key in keys:
-        print(f"{key.name:{width}}  {key.created}  {','.join(key.permissions)}")
+        print(f"{key.name:{width}}  {key.created}  {','.join(key.permissions) or f'as {key.user}'}")
 
 
 def _keys_revoke(options: argparse.Namespace) -> None:
@@ -263,6 +275,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     revoke = keys.add_parser("revoke", parents=[common], help="make a key invalid, at once")
     revoke.add_argument("name", metavar="NAME")
     revoke.set_defaults(command=_keys_revoke)
+    users = commands.add_parser("users", help="who may log in")
+    appkeys = commands.add_parser("appkeys", help="apps that ask for a key")
+    if {"users", "appkeys"} & {*arguments}:
+        from limpet import cli_access
+
+        cli_access.add_users(users, common, _data_path)
+        cli_access.add_appkeys(appkeys, common, _data_path, lambda options: _settings_file(_data_path(options)).load())
     return parser
 
 

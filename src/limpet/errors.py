@@ -13,6 +13,10 @@ class BadRequest(LimpetError):
     """The request cannot be understood or names something that is not there (HTTP 400)."""
 
 
+class NotFound(LimpetError):
+    """What the request names is not there (HTTP 404)."""
+
+
 class Conflict(LimpetError):
     """The request is fine, but not in the present state (HTTP 409)."""
 

@@ -18,15 +18,27 @@ from limpet.fleet import Fleet
 from limpet.keys import KeyStore
 from limpet.settings import Reset, Settings, SettingsFile
 from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
+from limpet.users import UserStore
 from limpet.web.app import build_app
+from limpet.web.auth import Access
 from limpet.web.runner import listen, runner_of
 
 if TYPE_CHECKING:
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
 
 
-async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `announce` is told the address once requests are answered."""
+async def serve(
+    file: SettingsFile,
+    settings: Settings,
+    keys: KeyStore,
+    users: UserStore,
+    setup_code: str | None,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; `announce` is told the address once requests are answered.
+
+    With `setup_code` the first user can be set up over the network.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -34,7 +46,8 @@ async def serve(file: SettingsFile, settings: Settings, keys: KeyStore, announce
 
     fleet = Fleet(file, settings, openers(file, settings))
     host, port = settings.server.host, settings.server.port
-    runner = runner_of(build_app(fleet, keys))
+    access = Access(keys, users, setup_code=setup_code, origins=settings.server.cors_origins)
+    runner = runner_of(build_app(fleet, access))
     await runner.setup()
     passthroughs = ExitStack()
     try:

@@ -42,6 +42,7 @@ _Degrees = Annotated[float, Meta(ge=0, le=1000)]
 
 COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "white")
 """What OctoPrint offers as the color of a server."""
+_Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +50,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5000
+    cors_origins: tuple[_Origin, ...] = ()
 
 
 class PortSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,7 +12,8 @@ from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.settings import Reset
 from limpet.transports.memory import open_memory
 from limpet.transports.urls import VIRTUAL, Openers
-from tests.web.server import IMPATIENT, Client, printer_at, running
+from limpet.users import UserStore
+from tests.web.server import IMPATIENT, Client, log_in, printer_at, running
 
 SILENT, BUSY = "/dev/ttySILENT", "/dev/ttyBUSY"
 """In the recording: a pty that never answers, and a file that is no terminal. Here they have names of our own."""
@@ -31,6 +32,7 @@ class Bench:
         (folder / Path(BUSY).name).touch()
         self.client: Client
         self.keys: dict[str, str] = {}
+        self.session = self.csrf = ""
 
     async def serve(self, *, ports: Sequence[str], settings: str, keys: Mapping[str, Sequence[str]]) -> None:
         """`ports` are the recording's names of those that are there."""
@@ -47,6 +49,11 @@ class Bench:
                 patience=IMPATIENT,
             )
         )
+
+    async def log_in(self) -> None:
+        """As a user who is an admin; `session` and `csrf` are what the browser gets then."""
+        UserStore(self._folder / "users.json").add("admin", "correct horse", groups=("admins",))
+        self.session, self.csrf = await log_in(self.client, "admin", "correct horse")
 
     def hold(self) -> None:
         """From now on ports take for ever to open."""

@@ -27,7 +27,9 @@ from limpet.service import openers
 from limpet.settings import SettingsFile
 from limpet.transports.pseudo_terminal import serve_virtual_printer
 from limpet.transports.urls import Openers
+from limpet.users import UserStore
 from limpet.web.app import build_app
+from limpet.web.auth import Access
 from limpet.web.runner import runner_of
 
 ADMIN_KEY = "the-key-of-these-tests"
@@ -54,6 +56,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def cookies(self) -> list[str]:
+        """Each `Set-Cookie` as it came."""
+        return [value for name, value in self.headers.items() if name.lower() == "set-cookie"]
 
     def json(self) -> Any:
         assert self.headers["Content-Type"].startswith("application/json")
@@ -85,14 +92,14 @@ class Client:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, *, version: str | None = None, key: str = ADMIN_KEY) -> Answer:
-        headers = {"X-Api-Key": key}
+        headers = {"X-Api-Key": key} if key else {}
         if version is not None:
             headers["X-OctoPrint-Api-Version"] = version
         return await self.request("GET", path, headers=headers)
 
     async def post(self, path: str, content: object, *, version: str | None = None, key: str = ADMIN_KEY) -> Answer:
         """`content` is sent as JSON; bytes are sent as they are, and called JSON."""
-        headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"} | ({"X-Api-Key": key} if key else {})
         if version is not None:
             headers["X-OctoPrint-Api-Version"] = version
         body = content if isinstance(content, bytes) else msgspec.json.encode(content)
@@ -176,6 +183,14 @@ async def stays(condition: Callable[[], Any], during: float) -> None:
         await asyncio.sleep(0.01)
 
 
+async def log_in(client: Client, user: str, password: str, **more: object) -> tuple[str, str]:
+    """What the cookies of the new session hold: its secret, and what goes into `X-CSRF-Token`."""
+    answer = await client.post("/api/login", {"user": user, "pass": password, **more}, key="")
+    assert answer.status == 200
+    cookies = dict(re.findall(r"(\w+)=(\w+);", " ".join(answer.cookies)))
+    return cookies[f"session_P{client.port}"], cookies[f"csrf_token_P{client.port}"]
+
+
 @asynccontextmanager
 async def running(
     folder: Path,
@@ -185,6 +200,7 @@ async def running(
     keys: Mapping[str, Sequence[str]] | None = None,
     wrap: Callable[[Openers], Openers] = lambda openers: openers,
     patience: Patience | None = None,
+    setup_code: str | None = None,
 ) -> AsyncIterator[tuple[Client, dict[str, str]]]:
     """A server in this event loop with its data in `folder`, and the keys that were made: name -> text.
 
@@ -197,7 +213,8 @@ async def running(
     store = KeyStore(folder / "keys.json", extra_key=ADMIN_KEY)
     made = {name: store.add(name, permissions) for name, permissions in (keys or {}).items()}
     fleet = Fleet(file, loaded, wrap(openers(file, loaded)), patience=patience)
-    runner = runner_of(build_app(fleet, store))
+    access = Access(store, UserStore(folder / "users.json"), setup_code=setup_code, origins=loaded.server.cors_origins)
+    runner = runner_of(build_app(fleet, access))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -288,12 +288,14 @@ async def test_noise_is_refused(victim: Victim, data: bytes) -> None:
 # -- requests without a key --
 
 METHODS = [b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"TRACE", b"PROPFIND"]
+CLOSED = [route.path.encode() for route in ROUTES if route.permission is not None]
 PATHS = [
-    *(route.path.encode() for route in ROUTES),
-    *(prefix + route.path.encode() for route in ROUTES for prefix in (b"/p/default", b"/p/nope")),
+    *CLOSED,
+    *(prefix + path for path in CLOSED for prefix in (b"/p/default", b"/p/nope")),
+    *(b"/p/nope" + route.path.encode() for route in ROUTES if route.permission is None),
     *(b"/api", b"/api/", b"/api/unknown", b"/api/connection/", b"/API/CONNECTION", b"/p/default", b"/p/default/"),
-    *(b"//api/connection", b"/api//connection", b"///api///connection", b"/p//default/api/connection", b"//"),
-    *(b"/api%2Fconnection", b"/%61pi/connection", b"/api/connection%00", b"/api/connection%0a", b"/%2f", b"/%ff"),
+    *(b"//api/connection", b"/api//connection", b"///api///connection", b"/p//default/api/connection"),
+    *(b"/api%2Fconnection", b"/%61pi/connection", b"/api/connection%00", b"/api/connection%0a", b"/%ff"),
     *(b"/./api/connection", b"/x/../api/connection", b"/..%2f..%2fetc/passwd", b"/p/..%2f/api/connection"),
     *(b"/api/connection;x", b"/api/connection?command=disconnect", b"/api/connection?apikey=", b"/favicon.ico"),
     b"http://x/api/connection",

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from limpet.errors import BadRequest, Conflict, LimpetError, SettingsError
+from limpet.errors import BadRequest, Conflict, LimpetError, NotFound, SettingsError
 from limpet.fleet import Fleet
-from limpet.keys import Key, KeyStore
 from limpet.printer.printer import Printer
-from limpet.web import auth
-from limpet.web.api import connection, empty, server, settings, system, traffic
-from limpet.web.call import BROKEN, HEADERS, Call, Refused, Route, answer
+from limpet.web import auth, cors
+from limpet.web.api import access as users_and_groups
+from limpet.web.api import appkeys, connection, empty, login, server, settings, setup, system, traffic
+from limpet.web.auth import GUEST, Access, Caller
+from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1 << 16
 """Bytes of a JSON body."""
 
-STATUS: dict[type[LimpetError], int] = {BadRequest: 400, Conflict: 409, SettingsError: 409}
+STATUS: dict[type[LimpetError], int] = {BadRequest: 400, NotFound: 404, Conflict: 409, SettingsError: 409}
 """Which status tells which error; what is not here is a 409, with its words."""
 
 TEXTS = {
@@ -44,21 +45,23 @@ TEXTS = {
 }
 """OctoPrint's words, which some clients compare."""
 
-KEY = web.RequestKey("key", Key)
+CALLER = web.RequestKey("caller", Caller)
 
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(fleet: Fleet, keys: KeyStore) -> web.Application:
+def build_app(fleet: Fleet, access: Access) -> web.Application:
     """The whole web face, ready to be served."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(keys)])
-    app[auth.KEYS] = keys
+    public: set[object] = {_welcome}
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(access, public)])
     app[traffic.TAPS] = {}
     app.on_shutdown.append(traffic.close_taps)
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
-            serve = _serving(route, fleet)
+            serve = _serving(route, fleet, access)
+            if route.permission is None:
+                public.add(serve)
             app.router.add_route(route.method, prefix + route.path, serve)
             if route.method == "GET":
                 app.router.add_route("HEAD", prefix + route.path, serve)
@@ -71,10 +74,14 @@ async def _describe(call: Call) -> web.StreamResponse:
 
 
 ROUTES = (
+    *users_and_groups.ROUTES,
+    *appkeys.ROUTES,
     *connection.ROUTES,
     *empty.ROUTES,
+    *login.ROUTES,
     *server.ROUTES,
     *settings.ROUTES,
+    *setup.ROUTES,
     *system.ROUTES,
     *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
@@ -82,23 +89,29 @@ ROUTES = (
 """Every route of one printer."""
 
 
-def _serving(route: Route, fleet: Fleet) -> _Next:
+def _serving(route: Route, fleet: Fleet, access: Access) -> _Next:
+    need = route.permission
+
     async def serve(request: web.Request) -> web.StreamResponse:
-        printer = _printer(fleet, request)
-        key = request[KEY]
-        if not key.permits(route.permission):
-            raise Refused(403, TEXTS[403])
+        caller = request[CALLER]
+        printer = _printer(fleet, request, caller)
+        if need is not None:
+            auth.check_not_forged(request, caller)
+            if need != SIGNED_IN and not caller.permits(need):
+                raise Refused(403, TEXTS[403])
         dialect = dialect_for(request.headers.get(VERSION_HEADER))
-        return await route.handler(Call(request, fleet, printer, key, dialect))
+        return await route.handler(Call(request, fleet, printer, caller, access, dialect))
 
     return serve
 
 
-def _printer(fleet: Fleet, request: web.Request) -> Printer:
+def _printer(fleet: Fleet, request: web.Request, caller: Caller) -> Printer:
     id = request.match_info.get("printer")
     printer = fleet.default if id is None else fleet.get(id)
     if printer is None:
-        raise Refused(404, TEXTS[404])
+        # A guest, whom an open route has let in, does not learn which printers there are.
+        status = 403 if caller is GUEST else 404
+        raise Refused(status, TEXTS[status])
     return printer
 
 
@@ -106,31 +119,36 @@ async def _welcome(_: web.Request) -> web.StreamResponse:
     return web.Response(text="Limpet is running. It speaks OctoPrint's API: give a program this address and a key.\n")
 
 
-def _middleware(keys: KeyStore) -> Middleware:
+def _middleware(access: Access, public: Container[object]) -> Middleware:
     """What is common to all requests: one middleware, since each costs time on every request."""
 
     @web.middleware
     async def serve(request: web.Request, handler: _Next) -> web.StreamResponse:
         try:
-            # Without a valid key nothing is learnt, not even which paths there are.
-            if request.path != "/":
-                request[KEY] = _key(request, keys)
+            caller = access.caller_of(request)
             if "//" in request.path or "%2f" in request.rel_url.raw_path.lower():
                 request, handler = await _tidied(request)
-            response = await handler(request)
+            # Without a valid key or session nothing is learnt but from open routes, not even which paths there are.
+            if caller is None and handler not in public:
+                response = _stranger(request, access)
+            else:
+                request[CALLER] = caller or GUEST
+                response = await handler(request)
         except Exception as error:
             response = _told(request, error)
         response.headers.update(HEADERS)
+        if access.origins:
+            response.headers.update(cors.headers_for(request, access.origins))
         return response
 
     return serve
 
 
-def _key(request: web.Request, keys: KeyStore) -> Key:
-    key = auth.key_of(request, keys)
-    if key is None:
+def _stranger(request: web.Request, access: Access) -> web.StreamResponse:
+    response = cors.preflight(request, access.origins)
+    if response is None:
         raise Refused(403, TEXTS[403])
-    return key
+    return response
 
 
 async def _tidied(request: web.Request) -> tuple[web.Request, _Next]:
@@ -140,16 +158,16 @@ async def _tidied(request: web.Request) -> tuple[web.Request, _Next]:
     match = await request.app.router.resolve(tidy)
     match.add_app(request.app)
     tidy._match_info = match
-    if KEY in request:
-        tidy[KEY] = request[KEY]
     return tidy, match.handler
 
 
 def _told(request: web.Request, error: Exception) -> web.Response:
     """Every failure as JSON."""
     match error:
-        case Refused(status=status, text=text):
-            return _refusal(status, text)
+        case Refused(status=status, text=text, headers=headers):
+            response = _refusal(status, text)
+            response.headers.update(headers)
+            return response
         case LimpetError():
             return _refusal(STATUS.get(type(error), 409), str(error))
         case web.HTTPMethodNotAllowed(allowed_methods=methods):

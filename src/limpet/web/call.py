@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from limpet.errors import BadRequest
 from limpet.fleet import Fleet
-from limpet.keys import Key
 from limpet.printer.printer import Printer
 
 if TYPE_CHECKING:
+    from limpet.web.auth import Access, Caller
     from limpet.web.dialect import Before2
 
 HEADERS = {
@@ -30,16 +31,22 @@ HEADERS = {
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
 NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
+SIGNED_IN = "SIGNED_IN"
+"""In the place of a permission: any valid key or session will do, and the handler looks at whose it is."""
 BROKEN = "The browser (or proxy) sent a request that this server could not understand."
+
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Refused(Exception):
     """A request that HTTP itself has a status for; `text` is the `error` of the answer."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.headers = headers or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,8 @@ class Call:
     request: web.Request
     fleet: Fleet
     printer: Printer
-    key: Key
+    caller: Caller
+    access: Access
     dialect: Before2
 
     @property
@@ -65,17 +73,28 @@ class Call:
             content_type.startswith("application/") and content_type.endswith("+json")
         ):
             raise Refused(415, NOT_JSON)
+        body = await self.body()
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise Refused(400, BROKEN) from None
+
+    async def read(self, kind: type[T]) -> T:
+        """The JSON body as a Struct of this kind. Raises BadRequest, which names what does not fit."""
+        try:
+            return msgspec.convert(await self.json(), kind)
+        except msgspec.ValidationError as error:
+            raise BadRequest(str(error).replace("`", "").replace(" - at $.", ": ")) from None
+
+    async def body(self) -> bytes:
+        """All of it, whatever it is."""
         try:
             async with asyncio.timeout(BODY_TIME):
-                body = await self.request.read()
+                return await self.request.read()
         except TimeoutError:
             raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} s") from None
         except (web.RequestPayloadError, ConnectionError):
             # Broken chunks, or a client that went away in the middle.
-            raise Refused(400, BROKEN) from None
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
             raise Refused(400, BROKEN) from None
 
 
@@ -86,19 +105,26 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 class Route:
     """A handler at a method and path, and what the API description says of it; `{name}` in a path is any text.
 
+    `permission` is what it needs: one of OctoPrint's names, SIGNED_IN, or None for a route that is open to everybody.
     `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
     `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has.
     """
 
     method: str
     path: str
-    permission: str
+    permission: str | None
     handler: Handler
     summary: str
     responses: dict[int, tuple[Any, ...]]
     body: dict[str, Any] | None = None
     media_type: str = "application/json"
     refusals: tuple[int, ...] = ()
+
+
+def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON schema of a body that `Call.read` takes; its fields are plain values."""
+    schema: dict[str, Any] = msgspec.json.schema(kind)["$defs"][kind.__name__]
+    return schema
 
 
 def answer(content: object, status: int = 200) -> web.Response:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from limpet import __version__
-from limpet.web.call import Route
+from limpet.web.call import SIGNED_IN, Route
 from limpet.web.dialect import VERSION_HEADER
 
 _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
@@ -23,6 +23,7 @@ _REFUSALS = {
     409: "Not in the present state",
     413: "The body is too large",
     415: "The body is not JSON",
+    429: "Too many tries",
 }
 
 
@@ -78,7 +79,7 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     refusals = {status: text for status, text in _REFUSALS.items() if status in statuses}
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "description": f"Needs the permission {route.permission}.",
+        "description": _need(route.permission),
         "parameters": [
             *(
                 {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
@@ -99,12 +100,20 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
             **{str(status): _response(text, (Error,), schema_of) for status, text in refusals.items()},
         },
     }
+    if route.permission is None:
+        operation["security"] = []
     if route.body:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": route.body}},
         }
     return operation
+
+
+def _need(permission: str | None) -> str:
+    if permission is None:
+        return "Open to everybody."
+    return "Needs any key." if permission == SIGNED_IN else f"Needs the permission {permission}."
 
 
 def _response(

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from limpet.errors import Conflict
 from limpet.settings import CommandSettings
+from limpet.web.auth import base_of
 from limpet.web.call import Call, Refused, Route, answer, done
 
 CORE = ("shutdown", "reboot", "restart")
@@ -47,7 +48,7 @@ class CommandsInfo(Struct, frozen=True, kw_only=True):
 
 
 def commands_of(call: Call, source: str) -> list[CommandInfo]:
-    base = f"{call.request.scheme}://{call.request.host}{call.prefix}/api/system/commands"
+    base = f"{base_of(call.request)}{call.prefix}/api/system/commands"
     return [
         CommandInfo(
             action=id,

@@ -12,7 +12,6 @@ from limpet.errors import Conflict
 from limpet.printer.printer import Subscription
 from limpet.protocol.events import LineReceived, LineSent
 from limpet.protocol.replies import printable
-from limpet.web.auth import KEYS, key_of
 from limpet.web.call import HEADERS, Call, Route
 
 MAX_TAPS = 20
@@ -82,10 +81,9 @@ async def _write(response: web.StreamResponse, text: str) -> None:
 
 async def _watch(call: Call, events: Subscription) -> None:
     """Ends a tap whose listener has gone, or may listen no more; a printer that is off says nothing to notice it by."""
-    keys = call.request.app[KEYS]
     while (transport := call.request.transport) is not None and not transport.is_closing():
-        key = key_of(call.request, keys)
-        if key is None or not key.permits(PERMISSION):
+        caller = call.access.caller_of(call.request)
+        if caller is None or not caller.permits(PERMISSION):
             break
         await asyncio.sleep(LOOK_TIME)
     events.close()
