@@ -280,6 +280,6 @@ class Link(asyncio.Protocol):
 
 
 def _words(exc: Exception | None) -> str:
-    if isinstance(exc, OSError) and exc.errno in (errno.EIO, errno.ENODEV, errno.ENXIO):
-        return "the device is not there any more"  # The system's own words are of errors in general.
+    if isinstance(exc, OSError) and exc.errno == errno.EIO:
+        return "the device is not there any more"  # What EIO means on a port, for a person.
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc or "") or "the other side has closed it"
