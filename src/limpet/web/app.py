@@ -21,7 +21,7 @@ from limpet.web import auth, cors
 from limpet.web.api import access as users_and_groups
 from limpet.web.api import appkeys, connection, login, server, setup
 from limpet.web.auth import GUEST, Access, Caller
-from limpet.web.call import BROKEN, SIGNED_IN, Call, Refused, Route, answer
+from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
 
@@ -44,15 +44,6 @@ TEXTS = {
     "overloaded or there is an error in the application.",
 }
 """OctoPrint's words, which some clients compare."""
-
-_HEADERS = {
-    "Server": "Limpet",
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 
 CALLER = web.RequestKey("caller", Caller)
 
@@ -139,7 +130,7 @@ def _middleware(access: Access, public: Container[object]) -> Middleware:
                 response = await handler(request)
         except Exception as error:
             response = _told(request, error)
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         if access.origins:
             response.headers.update(cors.headers_for(request, access.origins))
         return response

@@ -19,15 +19,23 @@ if TYPE_CHECKING:
     from limpet.web.auth import Access, Caller
     from limpet.web.dialect import Before2
 
+T = TypeVar("T", bound=msgspec.Struct)
+
+HEADERS = {
+    "Server": "Limpet",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+"""What every answer has; one that is streamed has to bring it along."""
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
 NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
 SIGNED_IN = "SIGNED_IN"
 """In the place of a permission: any valid key or session will do, and the handler looks at whose it is."""
 BROKEN = "The browser (or proxy) sent a request that this server could not understand."
-
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Refused(Exception):
@@ -50,6 +58,12 @@ class Call:
     caller: Caller
     access: Access
     dialect: Before2
+
+    @property
+    def prefix(self) -> str:
+        """What is before `/api` in the path of the request: empty, or `/p/<id>`."""
+        id = self.request.match_info.get("printer")
+        return "" if id is None else f"/p/{id}"
 
     async def json(self) -> Any:
         """The body, as OctoPrint takes it: any JSON in UTF-8, -16 or -32, with or without a byte order mark."""
@@ -91,8 +105,8 @@ class Route:
     """A handler at a method and path, and what the API description says of it; `{name}` in a path is any text.
 
     `permission` is what it needs: one of OctoPrint's names, SIGNED_IN, or None for a route that is open to everybody.
-    `responses` maps each status to the types that its body may have (none: no body); `body` is a JSON schema;
-    `refusals` are statuses of refusals besides 403 and those that a route with a body has.
+    `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
+    `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has.
     """
 
     method: str
@@ -102,6 +116,7 @@ class Route:
     summary: str
     responses: dict[int, tuple[Any, ...]]
     body: dict[str, Any] | None = None
+    media_type: str = "application/json"
     refusals: tuple[int, ...] = ()
 
 

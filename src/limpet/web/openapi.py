@@ -18,13 +18,17 @@ _PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
 _REFUSALS = {
     400: "The request is not understood",
     403: "No valid key, or one without the permission",
-    404: "No such thing",
+    404: "There is no such thing",
     408: "The body did not arrive in time",
     409: "Not in the present state",
     413: "The body is too large",
     415: "The body is not JSON",
     429: "Too many tries",
 }
+
+
+_OF_BODIES = frozenset({400, 408, 409, 413, 415})
+"""Statuses of refusals that every route with a body has."""
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +75,8 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
 
 
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    usual = (400, 403, 408, 409, 413, 415) if route.body else (403,)
-    refusals = {status: _REFUSALS[status] for status in (*usual, *route.refusals)}
+    statuses = {403, *route.refusals, *(_OF_BODIES if route.body else ())}
+    refusals = {status: text for status, text in _REFUSALS.items() if status in statuses}
     operation: dict[str, Any] = {
         "summary": route.summary,
         "description": _need(route.permission),
@@ -89,7 +93,10 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
             },
         ],
         "responses": {
-            **{str(status): _response("Done", kinds, schema_of) for status, kinds in route.responses.items()},
+            **{
+                str(status): _response("Done", kinds, schema_of, route.media_type)
+                for status, kinds in route.responses.items()
+            },
             **{str(status): _response(text, (Error,), schema_of) for status, text in refusals.items()},
         },
     }
@@ -109,10 +116,12 @@ def _need(permission: str | None) -> str:
     return "Needs any key." if permission == SIGNED_IN else f"Needs the permission {permission}."
 
 
-def _response(text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any]) -> dict[str, Any]:
+def _response(
+    text: str, kinds: tuple[Any, ...], schema_of: dict[str, Any], media_type: str = "application/json"
+) -> dict[str, Any]:
     response: dict[str, Any] = {"description": text}
     schemas = [schema_of[str(kind)] for kind in kinds]
     if schemas:
         schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-        response["content"] = {"application/json": {"schema": schema}}
+        response["content"] = {media_type: {"schema": schema}}
     return response
