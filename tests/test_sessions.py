@@ -88,6 +88,14 @@ def test_the_session_of_a_user_that_was_used_longest_ago_makes_room_for_one_of_h
     assert len(sessions) == MAX_OF_USER + 1
 
 
+def test_a_key_that_asks_again_keeps_its_session() -> None:
+    sessions = Sessions()
+    first = sessions.of_key(KEY, "_api", 0.0)
+    for number in range(MAX_SESSIONS):
+        sessions.open(f"user {number}", "hash", 1.0)
+        assert sessions.of_key(KEY, "_api", 1.0) is first
+
+
 def test_there_is_a_limit_to_the_number_of_sessions() -> None:
     sessions = Sessions()
     first, _ = sessions.open("ada", "hash", 0.0)

@@ -61,13 +61,12 @@ class Sessions:
 
     def of_key(self, key: str, name: str, now: float) -> Session:
         """The session of the key with this hash; there is one at most."""
-        session = self._by_key.get(key)
-        if session is None or not self._is_alive(session, now):
+        session = self._used(self._by_key.get(key), now)
+        if session is None:
             session = _new(name, now)
             session.key = key
             self._keep(session)
             self._by_key[key] = session
-        session.used = now
         return session
 
     def by_token(self, text: str, now: float) -> Session | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.web.people import PASSWORD, World
 from tests.web.server import Client, running
 
 
@@ -27,3 +28,13 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path, None)  # type: ignore[arg-type]
+    for name, groups in (("ada", ("admins",)), ("bob", ("users",)), ("wall", ("readonly",))):
+        world.users.add(name, PASSWORD, groups=groups)
+    async with running(tmp_path) as (client, _):
+        world.client = client
+        yield world

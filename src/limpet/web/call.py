@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from limpet.web.auth import Access, Caller
     from limpet.web.dialect import Before2
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 HEADERS = {
     "Server": "Limpet",
     "Cache-Control": "no-store",
@@ -34,9 +36,6 @@ NOT_JSON = "Did not attempt to load JSON data because the request Content-Type w
 SIGNED_IN = "SIGNED_IN"
 """In the place of a permission: any valid key or session will do, and the handler looks at whose it is."""
 BROKEN = "The browser (or proxy) sent a request that this server could not understand."
-
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Refused(Exception):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from aiohttp import web
@@ -89,10 +89,18 @@ class Users(Struct, frozen=True, kw_only=True):
     users: list[UserInfo]
 
 
+class Done(Struct, frozen=True, kw_only=True):
+    """Nothing to tell, in JSON all the same, since octorest reads it as that."""
+
+
 class NewKey(Struct, frozen=True, kw_only=True):
     """The text of a key, this once."""
 
     apikey: str
+
+
+Flag = bool | Literal["true", "false"]
+"""octorest sends words."""
 
 
 class NewUser(Struct, frozen=True, kw_only=True):
@@ -100,23 +108,23 @@ class NewUser(Struct, frozen=True, kw_only=True):
 
     name: str
     password: str
-    active: bool = True
+    active: Flag = True
     groups: list[str] = []
     permissions: list[str] = []
-    admin: bool = False
+    admin: Flag = False
 
 
 class UserChange(Struct, frozen=True, kw_only=True):
     """What is left out stays as it is."""
 
-    active: bool | None = None
+    active: Flag | None = None
     groups: list[str] | None = None
     permissions: list[str] | None = None
-    admin: bool | None = None
+    admin: Flag | None = None
 
 
 class NewPassword(Struct, frozen=True, kw_only=True):
-    """`current` is the password until now: who changes his own has to know it."""
+    """`current` is the password until now: who changes his own has to know it, and one that is told is checked."""
 
     password: str
     current: str = ""
@@ -143,9 +151,14 @@ async def get_users(call: Call) -> web.StreamResponse:
 
 async def post_users(call: Call) -> web.StreamResponse:
     new = await call.read(NewUser)
-    groups = [*new.groups, *([ADMINS] if new.admin else [])]
+    groups = [*new.groups, *([ADMINS] if _is_on(new.admin) else [])]
     await asyncio.to_thread(
-        call.access.users.add, new.name, new.password, groups=groups, permissions=new.permissions, active=new.active
+        call.access.users.add,
+        new.name,
+        new.password,
+        groups=groups,
+        permissions=new.permissions,
+        active=_is_on(new.active),
     )
     return await get_users(call)
 
@@ -160,9 +173,10 @@ async def put_user(call: Call) -> web.StreamResponse:
     groups = change.groups
     if change.admin is not None:
         others = [group for group in (user.groups if groups is None else groups) if group != ADMINS]
-        groups = [*others, ADMINS] if change.admin else others
+        groups = [*others, ADMINS] if _is_on(change.admin) else others
+    active = None if change.active is None else _is_on(change.active)
     await asyncio.to_thread(
-        call.access.users.change, user.name, groups=groups, permissions=change.permissions, active=change.active
+        call.access.users.change, user.name, groups=groups, permissions=change.permissions, active=active
     )
     return await get_users(call)
 
@@ -179,13 +193,13 @@ async def put_password(call: Call) -> web.StreamResponse:
     new = await call.read(NewPassword)
     is_own = call.caller.name == user.name
     # An unwatched browser, or an app's key, must not be enough to lock its owner out.
-    if is_own and await access.verified(call.request.remote or "", user.name, new.current) is None:
+    if (is_own or new.current) and await access.verified(call.request.remote or "", user.name, new.current) is None:
         raise Refused(403, "The current password is wrong")
     kept = await asyncio.to_thread(access.users.set_password, user.name, new.password)
     if is_own and call.caller.session is not None:
         # All other sessions of his are over.
         call.caller.session.password = kept
-    return done()
+    return answer(Done())
 
 
 async def get_settings(call: Call) -> web.StreamResponse:
@@ -198,7 +212,7 @@ async def patch_settings(call: Call) -> web.StreamResponse:
     if not isinstance(changes, dict):
         raise BadRequest("settings are an object")
     await asyncio.to_thread(call.access.users.set_settings, user.name, changes)
-    return done()
+    return answer(Done())
 
 
 async def post_apikey(call: Call) -> web.StreamResponse:
@@ -216,6 +230,10 @@ async def redirect(call: Call) -> web.StreamResponse:
     """Where the users were before OctoPrint 1.5; older clients still ask there."""
     before, _, rest = call.request.path.partition("/api/users")
     return web.Response(status=307, headers={"Location": quote(f"{before}/api/access/users{rest}")})
+
+
+def _is_on(flag: Flag) -> bool:
+    return flag in (True, "true")
 
 
 def _user(call: Call) -> User:
@@ -305,7 +323,7 @@ ROUTES = (
         SIGNED_IN,
         put_password,
         "Change a password",
-        {204: ()},
+        {200: (Done,)},
         body=schema_of(NewPassword),
         refusals=(404, 429),
     ),
@@ -324,7 +342,7 @@ ROUTES = (
         SIGNED_IN,
         patch_settings,
         "Change what clients keep with a user",
-        {204: ()},
+        {200: (Done,)},
         body={"type": "object"},
         refusals=(404,),
     ),
