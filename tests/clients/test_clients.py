@@ -1,0 +1,87 @@
+"""OctoPrint's clients, as they are published, against a Limpet of its own: `scripts/clients` installs them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.web.server import ADMIN_KEY, Client, process
+
+HERE = Path(__file__).parent
+CLIENTS = HERE.parents[1] / ".venv/clients"
+
+pytestmark = pytest.mark.skipif(
+    not (CLIENTS / ".installed").exists(), reason="no clients; scripts/clients installs them"
+)
+
+
+@pytest.fixture
+async def limpet(folder: Path) -> AsyncIterator[Client]:
+    async with process(folder) as server:
+        client = await server.start()
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+async def run(*command: object, within: float = 60.0) -> str:
+    """What the program has said; it has to end well."""
+    program = await asyncio.create_subprocess_exec(
+        *map(str, command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(within):
+            said, _ = await program.communicate()
+    finally:
+        if program.returncode is None:
+            program.kill()
+            await program.communicate()
+    assert program.returncode == 0, said.decode()
+    return said.decode()
+
+
+async def test_octorest_walks_through_without_an_error(limpet: Client, tmp_path: Path) -> None:
+    gcode = tmp_path / "walk.gcode"
+    gcode.write_text("G28\nG1 X10\n")
+    said = await run(CLIENTS / "bin/python", HERE / "octorest_walk.py", limpet.address, ADMIN_KEY, gcode)
+    assert "disconnected Offline" in said
+
+
+async def test_what_home_assistant_uses_walks_through_without_an_error(limpet: Client) -> None:
+    said = await run(CLIENTS / "bin/python", HERE / "pyoctoprintapi_walk.py", limpet.address, ADMIN_KEY)
+    assert said.splitlines()[-1] == "disconnected"
+    assert "printer Operational ['tool0', 'bed']" in said or "printer Operational ['bed', 'tool0']" in said
+
+
+async def test_octoprints_own_client_connects_uploads_and_listens(limpet: Client, tmp_path: Path) -> None:
+    gcode = tmp_path / "walk.gcode"
+    gcode.write_text("G28\n")
+
+    async def ask(*words: object) -> list[int]:
+        program = CLIENTS / "bin/octoprint"
+        where = ("-h", limpet.host, "-p", str(limpet.port), "-a", ADMIN_KEY)
+        said = await run(program, "--basedir", tmp_path / "octoprint", "client", *where, *words)
+        return [int(status) for status in re.findall(r"Status Code: (\d+)", said)]
+
+    assert await ask("get", "/api/version") == [200]
+    assert await ask(
+        "command", "/api/connection", "connect", "--str", "port", "VIRTUAL", "--int", "baudrate", "115200"
+    ) == [204]
+    await limpet.until_state("Operational")
+    assert await ask("upload", "/api/files/local", gcode) == [201]
+    assert await ask("get", "/api/files/local/walk.gcode") == [200]
+    assert await ask("post_json", "/api/printer/command", '{"command": "M117 hello"}') == [204]
+    assert await ask("delete", "/api/files/local/walk.gcode") == [204]
+    assert await ask("command", "/api/connection", "disconnect") == [204]
