@@ -119,6 +119,8 @@ class Fleet:
             saved = await asyncio.to_thread(self._file.edit, changes)
             tables = {path[0] for path in changes}
             self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
+        for printer in self:
+            printer.tell(SettingsChanged())
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""

@@ -112,7 +112,7 @@ class FilesChanged(Event, frozen=True):
 
 
 class SettingsChanged(Event, frozen=True):
-    """What is remembered about the printer has been changed over the API."""
+    """What is remembered about the printer, or holds for all, has been changed over the API."""
 
 
 @dataclass(frozen=True, slots=True)
