@@ -11,7 +11,7 @@ from msgspec import structs
 
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
-from limpet.printer.state import PrinterRecognised
+from limpet.printer.state import PrinterRecognised, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
 from limpet.transports.ports import PortList, find, stable
@@ -108,6 +108,7 @@ class Fleet:
             # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
             row = structs.replace(self.preferences(printer), **kept)
             self.settings = structs.replace(self.settings, printers={**self.settings.printers, printer.id: row})
+        printer.tell(SettingsChanged())
 
     async def change(self, changes: Mapping[KeyPath, Value | None]) -> None:
         """Save settings that hold from now on, for all printers. Raises LimpetError; nothing has changed then.
@@ -118,6 +119,8 @@ class Fleet:
             saved = await asyncio.to_thread(self._file.edit, changes)
             tables = {path[0] for path in changes}
             self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
+        for printer in self:
+            printer.tell(SettingsChanged())
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""

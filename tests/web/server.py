@@ -30,6 +30,7 @@ from limpet.transports.urls import Openers
 from limpet.users import UserStore
 from limpet.web.app import build_app
 from limpet.web.auth import Access
+from limpet.web.push import Times
 from limpet.web.runner import runner_of
 
 ADMIN_KEY = "the-key-of-these-tests"
@@ -68,7 +69,10 @@ class Answer:
 
 
 class Client:
-    """Asks the server at `address`; with an admin key, unless told otherwise."""
+    """Asks the server at `address`; with an admin key, unless told otherwise. One in here can be looked at."""
+
+    app: web.Application
+    fleet: Fleet
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -201,6 +205,7 @@ async def running(
     wrap: Callable[[Openers], Openers] = lambda openers: openers,
     patience: Patience | None = None,
     setup_code: str | None = None,
+    times: Times | None = None,
 ) -> AsyncIterator[tuple[Client, dict[str, str]]]:
     """A server in this event loop with its data in `folder`, and the keys that were made: name -> text.
 
@@ -214,12 +219,14 @@ async def running(
     made = {name: store.add(name, permissions) for name, permissions in (keys or {}).items()}
     fleet = Fleet(file, loaded, wrap(openers(file, loaded)), patience=patience)
     access = Access(store, UserStore(folder / "users.json"), setup_code=setup_code, origins=loaded.server.cors_origins)
-    runner = runner_of(build_app(fleet, access))
+    app = build_app(fleet, access, times)
+    runner = runner_of(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     fleet.start()
     client = Client(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+    client.app, client.fleet = app, fleet
     try:
         yield client, made
     finally:

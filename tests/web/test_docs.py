@@ -7,10 +7,15 @@ from pathlib import Path
 
 import limpet
 from limpet.printer.state import State
+from limpet.web import events, push
+from limpet.web.api.sockjs import Connected
 from limpet.web.app import ROUTES, TEXTS
 from limpet.web.dialect import ConnectionInfo, ConnectionInfo2, Current, Current2, ErrorInfo, Options, Options2
+from limpet.web.openapi import plain
 
-PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "api.md").read_text()
+PUSH_PAGE = (DOCS / "api-push.md").read_text()
 SOURCE = "\n".join(path.read_text() for path in sorted(Path(limpet.__file__).parent.rglob("*.py")))
 CODES = set(
     re.findall(r'\b(?:[Ff]ault|self\._end)\(\s*"([a-z_]+)"', SOURCE)
@@ -22,7 +27,8 @@ def test_every_route_is_listed_with_its_permission() -> None:
     rows = re.findall(r"^\| (GET|POST|PUT|PATCH|DELETE) \| `([^`]+)` \| (`[A-Z_]+`|none) \|", PAGE, re.MULTILINE)
 
     needs = [f"`{route.permission}`" if route.permission else "none" for route in ROUTES]
-    assert sorted(rows) == sorted((route.method, route.path, need) for route, need in zip(ROUTES, needs, strict=True))
+    told = [(route.method, plain(route.path), need) for route, need in zip(ROUTES, needs, strict=True)]
+    assert sorted(rows) == sorted(told)
     assert [path for _, path, _ in rows] == sorted(path for _, path, _ in rows)
 
 
@@ -41,6 +47,14 @@ def test_every_status_of_a_refusal_is_named() -> None:
     described = {status for route in ROUTES for status in route.responses} | TEXTS.keys() - {500}
 
     assert [status for status in described if not re.search(rf"^\|[ 0-9,]*\b{status}\b", PAGE, re.MULTILINE)] == []
+
+
+def test_everything_that_the_push_tells_is_named() -> None:
+    names = set(re.findall(r'EventInfo\("(\w+)"', (Path(events.__file__)).read_text()))
+    fields = {*Connected.__struct_fields__, *push.Current.__struct_fields__, *push.ResendInfo.__struct_fields__}
+
+    assert len(names) > 10
+    assert [name for name in sorted(names | fields) if f"`{name}`" not in PUSH_PAGE] == []
 
 
 def test_every_field_of_the_connection_is_named() -> None:

@@ -111,6 +111,10 @@ class FilesChanged(Event, frozen=True):
     path: str
 
 
+class SettingsChanged(Event, frozen=True):
+    """What is remembered about the printer, or holds for all, has been changed over the API."""
+
+
 @dataclass(frozen=True, slots=True)
 class SdPrint:
     """A print from the printer's own card, as it was last told: bytes done and in all; seconds since it began."""

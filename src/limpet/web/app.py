@@ -19,11 +19,13 @@ from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.web import auth, cors
 from limpet.web.api import access as users_and_groups
-from limpet.web.api import appkeys, connection, empty, login, server, settings, setup, system, traffic
+from limpet.web.api import appkeys, connection, empty, login, server, settings, setup, sockjs, system, traffic
 from limpet.web.auth import GUEST, Access, Caller
 from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
+from limpet.web.push import Push, Times
+from limpet.web.sockjs import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +52,15 @@ CALLER = web.RequestKey("caller", Caller)
 _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(fleet: Fleet, access: Access) -> web.Application:
-    """The whole web face, ready to be served."""
+def build_app(fleet: Fleet, access: Access, times: Times | None = None) -> web.Application:
+    """The whole web face, ready to be served; `times` are those of the push."""
     public: set[object] = {_welcome}
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(access, public)])
     app[traffic.TAPS] = {}
     app.on_shutdown.append(traffic.close_taps)
+    app[sockjs.PUSH] = Push(access.caller_of_session, lambda: sockjs.connected(fleet), times)
+    app[sockjs.SESSIONS] = Sessions(app[sockjs.PUSH])
+    app.on_shutdown.append(sockjs.close)
     app.router.add_get("/", _welcome)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
@@ -82,6 +87,7 @@ ROUTES = (
     *server.ROUTES,
     *settings.ROUTES,
     *setup.ROUTES,
+    *sockjs.ROUTES,
     *system.ROUTES,
     *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),

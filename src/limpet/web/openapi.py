@@ -24,6 +24,7 @@ _REFUSALS = {
     413: "The body is too large",
     415: "The body is not JSON",
     429: "Too many tries",
+    503: "Too many are there already",
 }
 
 
@@ -45,7 +46,7 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
     schema_of = dict(zip(map(str, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(_PARAMETER.sub(r"{\1}", route.path), {})[route.method.lower()] = _operation(route, schema_of)
+        paths.setdefault(plain(route.path), {})[route.method.lower()] = _operation(route, schema_of)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -72,6 +73,11 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
             },
         },
     }
+
+
+def plain(path: str) -> str:
+    """The path without the patterns that its parts have to match."""
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +108,8 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     }
     if route.permission is None:
         operation["security"] = []
+    if route.goes_on:
+        operation["x-goes-on"] = route.goes_on
     if route.body:
         operation["requestBody"] = {
             "required": True,

@@ -18,6 +18,7 @@ IDLE_TIME = 75.0
 def runner_of(app: web.Application) -> web.AppRunner:
     """The limits that hold before a request reaches the application."""
     logging.getLogger("aiohttp.server").addFilter(_is_our_fault)
+    logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     return web.AppRunner(
         app,
         access_log=None,

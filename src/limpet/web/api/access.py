@@ -131,7 +131,7 @@ class NewPassword(Struct, frozen=True, kw_only=True):
 
 
 async def get_permissions(_: Call) -> web.StreamResponse:
-    return answer(_PERMISSIONS)
+    return answer(ALL_PERMISSIONS)
 
 
 async def get_groups(_: Call) -> web.StreamResponse:
@@ -267,7 +267,7 @@ def _info(user: User) -> UserInfo:
     )
 
 
-_PERMISSIONS = Permissions(
+ALL_PERMISSIONS = Permissions(
     permissions=[
         PermissionInfo(
             key=each.key,

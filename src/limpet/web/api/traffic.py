@@ -112,5 +112,6 @@ ROUTES = (
         {200: (str,)},
         media_type="text/plain",
         refusals=(409,),
+        goes_on="It ends when the listener leaves.",
     ),
 )

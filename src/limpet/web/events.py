@@ -1,0 +1,155 @@
+"""PURE: what happens to a printer, as OctoPrint's events: names and payloads.
+
+Source: the page "Events" of OctoPrint's documentation, and what OctoPrint 1.11.8 tells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from limpet.printer.state import (
+    CLOSED,
+    ConnectionFailed,
+    FileDeselected,
+    FilesChanged,
+    FileSelected,
+    SelectedFile,
+    SettingsChanged,
+    Snapshot,
+    State,
+    StateChanged,
+)
+from limpet.protocol.events import Event, FirmwareIdentified, PositionReported, PrinterRestarted
+from limpet.web.shapes import state_text
+
+_STATE_IDS = {
+    State.OFFLINE: "OFFLINE",
+    State.OFFLINE_AFTER_ERROR: "OFFLINE",
+    State.OPENING: "OPEN_SERIAL",
+    State.DETECTING: "DETECT_SERIAL",
+    State.CONNECTING: "CONNECTING",
+    State.OPERATIONAL: "OPERATIONAL",
+}
+_REASONS = {
+    "no_printer_found": "autodetect",
+    "firmware_halted": "firmware",
+    "firmware_error": "firmware",
+    "resend_loop": "resend_loop",
+    "timeout": "timeout",
+    "no_answer": "timeout",
+}
+"""Our code -> OctoPrint's `reason`; any other is a matter of the connection."""
+_OPERATIONS = {"Added": "add", "Removed": "remove", "Moved": "move"}
+_GCODE = (".gcode", ".gco", ".g")
+
+
+class EventInfo(Struct, frozen=True):
+    """An event as it is told: OctoPrint's name for it, and what belongs to it."""
+
+    type: str
+    payload: Any = None
+
+
+def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
+    """What a client of OctoPrint would be told of `event`, which has made `now` of `before`; mostly nothing."""
+    match event:
+        case StateChanged():
+            return _of_state(before, now)
+        case ConnectionFailed() if event.fault.code == "reset":
+            # Told as PrinterReset already; the connection goes on.
+            return []
+        case ConnectionFailed():
+            return [EventInfo("PrinterStateChanged", {"state_id": "ERROR", "state_string": "Error"}), _error(event)]
+        case PrinterRestarted():
+            return [EventInfo("PrinterReset"), *_of_print(before, now)]
+        case FirmwareIdentified() if now.state is State.OPERATIONAL:
+            return [_firmware(now)]
+        case PositionReported(axes=axes):
+            return [EventInfo("PositionUpdate", {"reason": None, **{axis.lower(): axes[axis] for axis in axes}})]
+        case FileSelected(file=file):
+            return [EventInfo("FileSelected", _file(file))]
+        case FileDeselected():
+            return [EventInfo("FileDeselected")]
+        case FilesChanged():
+            return [_of_files(event), EventInfo("UpdatedFiles", {"type": "printables"})]
+        case SettingsChanged():
+            return [EventInfo("SettingsUpdated")]
+    return _of_print(before, now)
+
+
+def _of_state(before: Snapshot, now: Snapshot) -> list[EventInfo]:
+    was, is_now = before.state, now.state
+    told: list[EventInfo] = []
+    if was is is_now:
+        return told
+    begins = is_now in (State.OPENING, State.DETECTING) and (was in CLOSED or was is State.OPERATIONAL)
+    ends = was not in CLOSED and (is_now in CLOSED or begins)
+    if ends:
+        if is_now is not State.OFFLINE_AFTER_ERROR:
+            told.append(EventInfo("Disconnecting"))
+        told.append(EventInfo("Disconnected"))
+    if begins:
+        told.append(EventInfo("Connecting"))
+    if not (was in CLOSED and is_now in CLOSED):
+        told.append(_state(now))
+    if is_now is State.OPERATIONAL:
+        told.append(EventInfo("Connected", {"port": now.port, "baudrate": now.baudrate}))
+        if now.firmware is not None:
+            told.append(_firmware(now))
+    return told
+
+
+def _of_print(before: Snapshot, now: Snapshot) -> list[EventInfo]:
+    """A print from the printer's own card begins or ends."""
+    return [] if before.sd_print is now.sd_print or state_text(before) == state_text(now) else [_state(now)]
+
+
+def _state(now: Snapshot) -> EventInfo:
+    if now.state is State.OPERATIONAL and now.sd_print is not None:
+        return EventInfo("PrinterStateChanged", {"state_id": "PRINTING", "state_string": state_text(now)})
+    # Why it is offline is told by the event Error.
+    text = State.OFFLINE if now.state in CLOSED else now.state
+    return EventInfo("PrinterStateChanged", {"state_id": _STATE_IDS[now.state], "state_string": text})
+
+
+def _error(failed: ConnectionFailed) -> EventInfo:
+    fault = failed.fault
+    payload = {
+        "error": fault.message,
+        "reason": _REASONS.get(fault.code, "connection"),
+        "consequence": "emergency" if fault.code == "firmware_halted" else "disconnect",
+        "faq": None,
+        "logs": [log_line(line) for line in failed.traffic],
+        "code": fault.code,
+        "hint": fault.hint,
+    }
+    return EventInfo("Error", payload)
+
+
+def log_line(traffic: str) -> str:
+    """A line of traffic ("> sent", "< received") as OctoPrint's terminal shows it."""
+    return f"{'Send' if traffic.startswith('>') else 'Recv'}: {traffic[2:]}"
+
+
+def _firmware(now: Snapshot) -> EventInfo:
+    return EventInfo("FirmwareData", {"name": now.firmware, "data": now.firmware_fields})
+
+
+def _file(file: SelectedFile) -> dict[str, Any]:
+    told = {"name": file.name, "path": file.path, "origin": file.origin, "size": file.size}
+    return told if file.user is None else {**told, "owner": file.user, "user": file.user}
+
+
+def _of_files(changed: FilesChanged) -> EventInfo:
+    name = changed.path.rpartition("/")[2]
+    payload: dict[str, Any] = {"storage": changed.storage, "path": changed.path, "name": name}
+    if changed.what.startswith("Folder"):
+        payload["type"] = ["folder"]
+    elif name.lower().endswith(_GCODE):
+        payload["type"] = ["machinecode", "gcode"]
+    for ending, operation in _OPERATIONS.items():
+        if changed.what.endswith(ending):
+            payload["operation"] = operation
+    return EventInfo(changed.what, payload)

@@ -1,0 +1,200 @@
+"""What happens to a printer, in OctoPrint's events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from limpet.errors import Fault
+from limpet.printer.state import (
+    ConnectionFailed,
+    FileDeselected,
+    FilesChanged,
+    FileSelected,
+    SelectedFile,
+    SettingsChanged,
+    Snapshot,
+    State,
+    StateChanged,
+    apply,
+)
+from limpet.protocol.events import (
+    Event,
+    FirmwareIdentified,
+    LineReceived,
+    PositionReported,
+    PrinterRestarted,
+    SdPrintEnded,
+    SdPrintReported,
+    SessionOpened,
+)
+from limpet.web.events import events_of
+
+PORT: dict[str, Any] = {"port": "/dev/ttyACM0", "baudrate": 250000}
+OPENED = [
+    StateChanged(State.OPENING, **PORT),
+    StateChanged(State.CONNECTING, **PORT),
+    FirmwareIdentified("Marlin", {"FIRMWARE_NAME": "Marlin"}),
+    SessionOpened("Marlin"),
+    StateChanged(State.OPERATIONAL, **PORT),
+]
+HALTED = Fault("firmware_halted", "The firmware has halted", "Find the cause")
+BENCHY = SelectedFile(origin="local", path="a/benchy.gcode", name="benchy.gcode", display="Benchy", size=5, user="me")
+
+
+def told(*happened: Event) -> list[tuple[str, Any]]:
+    """What is told of these events, from a printer on that is offline."""
+    now, events = Snapshot(), []
+    for event in happened:
+        before, now = now, apply(now, event)
+        events += [(each.type, each.payload) for each in events_of(before, event, now)]
+    return events
+
+
+def names(*happened: Event) -> list[str]:
+    return [
+        f"{payload['state_id']}: {payload['state_string']}" if name == "PrinterStateChanged" else name
+        for name, payload in told(*happened)
+    ]
+
+
+def test_a_connection_is_told_as_octoprint_tells_it() -> None:
+    assert names(*OPENED) == [
+        "Connecting",
+        "OPEN_SERIAL: Opening serial connection",
+        "CONNECTING: Connecting",
+        "OPERATIONAL: Operational",
+        "Connected",
+        "FirmwareData",
+    ]
+
+
+def test_the_true_port_and_baudrate_are_told() -> None:
+    assert ("Connected", {"port": "/dev/ttyACM0", "baudrate": 250000}) in told(*OPENED)
+    assert ("FirmwareData", {"name": "Marlin", "data": {"FIRMWARE_NAME": "Marlin"}}) in told(*OPENED)
+
+
+def test_detection_is_one_state_however_many_ports_it_tries() -> None:
+    tried = [StateChanged(State.DETECTING, f"/dev/ttyUSB{number}", 115200) for number in range(3)]
+
+    assert names(*tried) == ["Connecting", "DETECT_SERIAL: Detecting serial connection"]
+
+
+def test_a_disconnect_is_told_with_what_led_to_it() -> None:
+    after = len(names(*OPENED))
+
+    assert names(*OPENED, StateChanged(State.OFFLINE))[after:] == ["Disconnecting", "Disconnected", "OFFLINE: Offline"]
+
+
+def test_a_reconnect_ends_the_connection_before_it_begins_the_next() -> None:
+    after = len(names(*OPENED))
+
+    assert names(*OPENED, StateChanged(State.OPENING, **PORT))[after:] == [
+        "Disconnecting",
+        "Disconnected",
+        "Connecting",
+        "OPEN_SERIAL: Opening serial connection",
+    ]
+
+
+def test_a_halted_firmware_is_an_error_with_the_last_lines() -> None:
+    failed = ConnectionFailed(HALTED, 0.0, ("> N1 M105*38", "< Error:Thermal runaway"))
+    events = told(*OPENED, failed, StateChanged(State.OFFLINE_AFTER_ERROR))[len(told(*OPENED)) :]
+
+    assert [name for name, _ in events] == ["PrinterStateChanged", "Error", "Disconnected", "PrinterStateChanged"]
+    assert events[0][1] == {"state_id": "ERROR", "state_string": "Error"}
+    assert events[1][1] == {
+        "error": "The firmware has halted",
+        "reason": "firmware",
+        "consequence": "emergency",
+        "faq": None,
+        "logs": ["Send: N1 M105*38", "Recv: Error:Thermal runaway"],
+        "code": "firmware_halted",
+        "hint": "Find the cause",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [("no_printer_found", "autodetect"), ("unplugged", "connection"), ("timeout", "timeout"), ("resend_loop",) * 2],
+)
+def test_the_reason_of_an_error_is_one_of_octoprints(code: str, reason: str) -> None:
+    payload = dict(told(ConnectionFailed(Fault(code, "", ""), 0.0)))["Error"]
+
+    assert (payload["reason"], payload["consequence"]) == (reason, "disconnect")
+
+
+def test_a_restart_of_the_printer_is_no_error() -> None:
+    reset = [
+        PrinterRestarted("start", 0),
+        ConnectionFailed(Fault("reset", "", ""), 0.0),
+        StateChanged(State.CONNECTING, **PORT),
+    ]
+
+    assert names(*OPENED, *reset)[len(names(*OPENED)) :] == ["PrinterReset", "CONNECTING: Connecting"]
+
+
+def test_a_print_from_the_card_is_a_state() -> None:
+    printing = [SdPrintReported(10, 100), SdPrintReported(20, 100), SdPrintEnded()]
+
+    assert names(*OPENED, *printing)[len(names(*OPENED)) :] == [
+        "PRINTING: Printing from SD",
+        "OPERATIONAL: Operational",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("happened", "expected"),
+    [
+        (
+            FileSelected(BENCHY),
+            [
+                (
+                    "FileSelected",
+                    {
+                        "name": "benchy.gcode",
+                        "path": "a/benchy.gcode",
+                        "origin": "local",
+                        "size": 5,
+                        "owner": "me",
+                        "user": "me",
+                    },
+                )
+            ],
+        ),
+        (FileDeselected(), [("FileDeselected", None)]),
+        (
+            FilesChanged("FileAdded", "local", "a/b.gcode"),
+            [
+                (
+                    "FileAdded",
+                    {
+                        "storage": "local",
+                        "path": "a/b.gcode",
+                        "name": "b.gcode",
+                        "type": ["machinecode", "gcode"],
+                        "operation": "add",
+                    },
+                ),
+                ("UpdatedFiles", {"type": "printables"}),
+            ],
+        ),
+        (
+            FilesChanged("FolderRemoved", "local", "a"),
+            [
+                (
+                    "FolderRemoved",
+                    {"storage": "local", "path": "a", "name": "a", "type": ["folder"], "operation": "remove"},
+                ),
+                ("UpdatedFiles", {"type": "printables"}),
+            ],
+        ),
+        (SettingsChanged(), [("SettingsUpdated", None)]),
+        (PositionReported({"X": 1.0, "Z": 0.2}), [("PositionUpdate", {"reason": None, "x": 1.0, "z": 0.2})]),
+        (LineReceived("ok"), []),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_it_is_told_as(happened: Event, expected: list[tuple[str, Any]]) -> None:
+    assert told(happened) == expected

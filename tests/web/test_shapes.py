@@ -1,0 +1,76 @@
+"""A snapshot in OctoPrint's words, as `/api/printer`, `/api/job` and the push tell it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from limpet.errors import Fault
+from limpet.printer.state import ConnectionFailed, SdPrint, SelectedFile, Snapshot, State
+from limpet.web.shapes import heaters, job, progress, state_flags, state_info, state_text
+
+PRINTING = Snapshot(state=State.OPERATIONAL, sd_print=SdPrint(printed=50, total=200, elapsed=7))
+
+
+def flags(snapshot: Snapshot) -> set[str]:
+    return {name for name, is_set in msgspec.structs.asdict(state_flags(snapshot)).items() if is_set}
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        (Snapshot(), {"closedOrError"}),
+        (Snapshot(state=State.OFFLINE_AFTER_ERROR), {"closedOrError"}),
+        (Snapshot(state=State.DETECTING), set()),
+        (Snapshot(state=State.CONNECTING), set()),
+        (Snapshot(state=State.OPERATIONAL), {"operational", "ready"}),
+        (Snapshot(state=State.OPERATIONAL, capabilities={"SDCARD": True}), {"operational", "ready", "sdReady"}),
+        (PRINTING, {"operational", "printing", "sdReady"}),
+    ],
+)
+def test_the_flags_are_those_of_the_state(snapshot: Snapshot, expected: set[str]) -> None:
+    assert flags(snapshot) == expected
+
+
+def test_a_print_from_the_card_is_told() -> None:
+    assert state_text(PRINTING) == "Printing from SD"
+    assert msgspec.to_builtins(progress(PRINTING)) == {
+        "completion": 25.0,
+        "filepos": 50,
+        "printTime": 7,
+        "printTimeLeft": None,
+        "printTimeLeftOrigin": None,
+    }
+
+
+def test_a_file_of_no_bytes_is_no_division_by_zero() -> None:
+    assert progress(Snapshot(sd_print=SdPrint(printed=0, total=0))).completion is None
+
+
+def test_the_error_is_told_with_the_state() -> None:
+    failed = ConnectionFailed(Fault("unplugged", "It has gone away", ""), 0.0)
+
+    assert state_info(Snapshot(state=State.OFFLINE_AFTER_ERROR, failure=failed)).error == "It has gone away"
+    assert state_info(Snapshot()).error == ""
+
+
+def test_the_selected_file_is_the_job() -> None:
+    file = SelectedFile(origin="local", path="a/b.gcode", name="b.gcode", display="B", size=3, date=9, user="me")
+    told = msgspec.to_builtins(job(Snapshot(selected=file)))
+
+    assert told["file"] == {
+        "name": "b.gcode",
+        "path": "a/b.gcode",
+        "display": "B",
+        "origin": "local",
+        "size": 3,
+        "date": 9,
+    }
+    assert told["user"] == "me"
+    assert set(msgspec.to_builtins(job(Snapshot()))["file"].values()) == {None}
+
+
+def test_heaters_are_told_with_both_temperatures() -> None:
+    told = msgspec.to_builtins(heaters({"tool0": (21.3, 0.0), "chamber": (None, None)}))
+
+    assert told == {"tool0": {"actual": 21.3, "target": 0.0}, "chamber": {"actual": None, "target": None}}
