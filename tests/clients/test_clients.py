@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,6 +64,32 @@ async def test_what_home_assistant_uses_walks_through_without_an_error(limpet: C
     said = await run(CLIENTS / "bin/python", HERE / "pyoctoprintapi_walk.py", limpet.address, ADMIN_KEY)
     assert said.splitlines()[-1] == "disconnected"
     assert "printer Operational ['tool0', 'bed']" in said or "printer Operational ['bed', 'tool0']" in said
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+async def test_the_javascript_client_library_walks_through_without_an_error(limpet: Client) -> None:
+    said = await run("node", HERE / "walk.js", CLIENTS, limpet.address, ADMIN_KEY)
+    assert said.splitlines()[-1] == "walked through"
+
+
+async def test_octoprints_own_client_listens(limpet: Client, tmp_path: Path) -> None:
+    where = ("-h", limpet.host, "-p", str(limpet.port), "-a", ADMIN_KEY)
+    program = await asyncio.create_subprocess_exec(
+        *(CLIENTS / "bin/octoprint", "--basedir", tmp_path / "octoprint", "client", *where, "listen"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert program.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            while b"<<< history" not in await program.stdout.readline():
+                pass
+            await limpet.accepted("connect", port="VIRTUAL", baudrate=115200)
+            while b'"type": "Connected", "payload": {"port": "VIRTUAL"' not in await program.stdout.readline():
+                pass
+    finally:
+        program.kill()
+        await program.communicate()
 
 
 async def test_octoprints_own_client_connects_uploads_and_listens(limpet: Client, tmp_path: Path) -> None:
