@@ -273,6 +273,7 @@ async def test_garbage_slows_nobody_and_is_no_command(bench: Bench, noise: bytes
         "M115",
         "M117",
         "M155",
+        "M20 ",
         "M27",
     }
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from msgspec import structs
 
+from limpet.errors import BadRequest, Conflict
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised, SettingsChanged
 from limpet.printer.target import Patience, Target
-from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
+from limpet.profiles import DEFAULT_PROFILE, Profile
+from limpet.settings import Kept, KeyPath, PrinterSettings, Settings, SettingsFile, Value
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
+MAX_PROFILES = 100
 STOP_TIME = 0.5
 """Seconds that a file which is being written is waited for at the end."""
 
@@ -122,6 +126,51 @@ class Fleet:
         for printer in self:
             printer.tell(SettingsChanged())
 
+    def profile(self, printer: Printer) -> Profile:
+        """What this printer is like: the profile that it was connected with, else the preferred one."""
+        return self.profiles.get(self.profile_id(printer)) or self.profiles[DEFAULT_PROFILE]
+
+    def profile_id(self, printer: Printer) -> str:
+        return printer.snapshot.profile or self.preferences(printer).profile
+
+    async def add_profile(self, id: str, profile: Profile) -> None:
+        """Save a new profile. Raises BadRequest when the id is taken, LimpetError when it cannot be saved."""
+        async with self._saving:
+            if id in self.profiles:
+                raise BadRequest(f"Profile {id} already exists")
+            if len(self.profiles) >= MAX_PROFILES:
+                raise Conflict(f"There are {MAX_PROFILES} profiles already")
+            await self._save_profile(id, profile)
+
+    async def change_profile(self, id: str, change: Callable[[Profile], Profile]) -> None:
+        """Save what `change` makes of a profile. Raises LookupError when it is gone, LimpetError as above."""
+        async with self._saving:
+            await self._save_profile(id, change(self.profiles[id]))
+
+    async def remove_profile(self, id: str) -> None:
+        """Raises Conflict when a printer has the profile or prefers it, LookupError when it is not there."""
+        async with self._saving:
+            if id == DEFAULT_PROFILE or any(self.preferences(printer).profile == id for printer in self):
+                raise Conflict("Cannot delete default profile")
+            if any(self.profile_id(printer) == id for printer in self):
+                raise Conflict("Cannot delete currently selected profile")
+            others = {key: profile for key, profile in self.profiles.items() if key != id}
+            if len(others) == len(self.profiles):
+                raise LookupError(id)
+            await asyncio.to_thread(self._file.edit, {("profiles", id): None})
+            self.settings = structs.replace(self.settings, profiles=others)
+
+    async def _save_profile(self, id: str, profile: Profile) -> None:
+        before = self.profiles.get(id)
+        edits: dict[KeyPath, Kept | None] = {}
+        for field in structs.fields(Profile):
+            value = getattr(profile, field.name)
+            if before is None or value != getattr(before, field.name):
+                # What is as it would be anyway need not stand in the file.
+                edits["profiles", id, field.name] = None if value == field.default else _plain(value)
+        settings = await asyncio.to_thread(self._file.edit, edits)
+        self.settings = structs.replace(self.settings, profiles={**self.profiles, id: settings.profiles[id]})
+
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
         preferences = self.preferences(printer)
@@ -171,6 +220,10 @@ class Fleet:
         others = [printer for printer in self if printer.id != id]
         names = [name for one in others for name in (one.snapshot.port, self.preferences(one).port) if name]
         return {port.device for name in names if (port := find(ports, name)) is not None and port.path != VIRTUAL}
+
+
+def _plain(value: Any) -> Kept:
+    return [list(pair) for pair in value] if isinstance(value, tuple) else value
 
 
 def _now() -> float:

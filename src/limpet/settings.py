@@ -20,15 +20,17 @@ from msgspec import Meta, Struct, field
 
 from limpet.errors import SettingsError
 from limpet.files import locked, read_limited, write_atomically
+from limpet.profiles import DEFAULT_PROFILE, Profile
 
 MAX_FILE_BYTES = 1 << 20
 BAUDRATES = (250000, 230400, 115200, 57600, 38400, 19200, 9600)
 """The rates that are always offered, as on OctoPrint's connection page."""
 DEFAULT_PRINTER = "default"
-DEFAULT_PROFILE = "_default"
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
+Kept = Value | list[list[float]]
+"""What the file may hold at a key."""
 KeyPath = tuple[str, ...]
 """Where a setting is: `("printers", "default", "port")`."""
 
@@ -101,12 +103,6 @@ class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     confirm: Annotated[str, Meta(max_length=1024)] | None = None
 
 
-class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[profiles.<id>]`: a kind of printer."""
-
-    name: _Name
-
-
 class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[printers.<id>]`: one printer; no `port` or no `baudrate` means that it is detected."""
 
@@ -173,8 +169,8 @@ class SettingsFile:
         except _PlacedError as fault:
             raise self.error_at(fault.path, fault.message) from None
 
-    def edit(self, changes: Mapping[KeyPath, Value | None]) -> Settings:
-        """Sets each key to its value, or removes it for None, and returns the new settings.
+    def edit(self, changes: Mapping[KeyPath, Kept | None]) -> Settings:
+        """Sets each key to its value, or removes it (or a whole table) for None, and returns the new settings.
 
         Reads the file again first; comments, order and formatting of the rest survive (a list is replaced as
         a whole). The result is checked before it is written, and nothing is written when nothing changes.
@@ -290,7 +286,8 @@ _S = TypeVar("_S", bound=Struct)
 def _named(id_: str, table: Any, kind: type[_S], path: KeyPath) -> _S:
     if not _ID.fullmatch(id_) and not (kind is Profile and id_ == DEFAULT_PROFILE):
         raise _PlacedError(path, f"bad id, expected {_ID_RULE}")
-    named: _S = _convert({"name": id_, **_convert(table, dict[str, Any], path)}, kind, path)
+    name = "Default" if id_ == DEFAULT_PROFILE else id_
+    named: _S = _convert({"name": name, **_convert(table, dict[str, Any], path)}, kind, path)
     return named
 
 
@@ -439,6 +436,11 @@ def _parts(dotted: str) -> KeyPath:
     return tuple(parts)
 
 
+def is_id(text: str) -> bool:
+    """Whether a printer or a profile may have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _ID_RULE = "a-z, 0-9, _ and -, at most 32 of them, the first one a letter or digit"
 _STRING = r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\''
@@ -461,14 +463,14 @@ def _quoted(text: str) -> str:
 # Edits
 
 
-def _holds(data: Mapping[str, Any], path: KeyPath, value: Value | None) -> bool:
+def _holds(data: Mapping[str, Any], path: KeyPath, value: Kept | None) -> bool:
     found: Any = data
     for part in path:
         found = found.get(part) if isinstance(found, dict) else None
     return type(found) is type(value) and bool(found == value)
 
 
-def _change(data: dict[str, Any], path: KeyPath, value: Value | None) -> None:
+def _change(data: dict[str, Any], path: KeyPath, value: Kept | None) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
         if not isinstance(data, dict):
@@ -479,7 +481,9 @@ def _change(data: dict[str, Any], path: KeyPath, value: Value | None) -> None:
         data[path[-1]] = value
 
 
-def _edited(text: str, path: KeyPath, value: Value | None) -> str:
+def _edited(text: str, path: KeyPath, value: Kept | None) -> str:
+    if value is None and (rest := _without_table(text, path)) is not None:
+        return rest
     # tomlkit takes 40 ms to import, which a start has no use for.
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -505,6 +509,21 @@ def _edited(text: str, path: KeyPath, value: Value | None) -> str:
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError) as error:
         raise _PlacedError(path, _BY_HAND) from error
+
+
+def _without_table(text: str, path: KeyPath) -> str | None:
+    """The text without `[path]`, keeping comments below its last key; None where the table is written otherwise."""
+    statements = [*_statements(text), ((), len(text))]
+    within = [number for number, (statement, _) in enumerate(statements) if statement[: len(path)] == path]
+    if not within or not _HEADER.match(text, statements[within[0]][1]) or within[-1] - within[0] >= len(within):
+        return None
+    start, end = statements[within[0]][1], statements[within[-1] + 1][1]
+    lines = text[start:end].split("\n")
+    below = len(lines)
+    while not lines[below - 1].strip() or lines[below - 1].lstrip().startswith("#"):
+        below -= 1
+    rest = "\n".join(lines[below:]).lstrip("\n") + text[end:]
+    return text[:start] + rest if rest else text[:start].rstrip("\n") + "\n"
 
 
 @contextmanager
