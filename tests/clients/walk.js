@@ -18,7 +18,10 @@ const folder = path.join(clients, "lib", python, "site-packages/octoprint/static
 const names = fs.readdirSync(folder).filter((name) => name.endsWith(".js") && name !== "base.js");
 for (const name of ["base.js", ...names]) {
     const source = fs.readFileSync(path.join(folder, name), "utf8");
-    const given = { window, $, _, SockJS: window.SockJS, log: console, OctoPrintClient: window.OctoPrintClient };
+    const given = {
+        ...{ window, $, _, jQuery: $, log: console, SockJS: window.SockJS },
+        ...{ File: window.File, FormData: window.FormData, OctoPrintClient: window.OctoPrintClient },
+    };
     new Function(...Object.keys(given), source).call(window, ...Object.values(given));
 }
 
