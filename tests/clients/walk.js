@@ -20,7 +20,8 @@ for (const name of ["base.js", ...names]) {
     const source = fs.readFileSync(path.join(folder, name), "utf8");
     const given = {
         ...{ window, $, _, jQuery: $, log: console, SockJS: window.SockJS },
-        ...{ File: window.File, FormData: window.FormData, OctoPrintClient: window.OctoPrintClient },
+        ...{ XMLHttpRequest: window.XMLHttpRequest, File: window.File, FormData: window.FormData },
+        ...{ OctoPrintClient: window.OctoPrintClient },
     };
     new Function(...Object.keys(given), source).call(window, ...Object.values(given));
 }
