@@ -19,7 +19,7 @@ from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.web import auth, cors
 from limpet.web.api import access as users_and_groups
-from limpet.web.api import appkeys, connection, empty, login, server, settings, setup, system, traffic
+from limpet.web.api import appkeys, connection, empty, login, printers, server, settings, setup, system, traffic
 from limpet.web.auth import GUEST, Access, Caller
 from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
@@ -79,6 +79,7 @@ ROUTES = (
     *connection.ROUTES,
     *empty.ROUTES,
     *login.ROUTES,
+    *printers.ROUTES,
     *server.ROUTES,
     *settings.ROUTES,
     *setup.ROUTES,
