@@ -222,3 +222,17 @@ async def test_what_cannot_be_saved_is_not_done(tmp_path: Path) -> None:
         assert (await ask(client, "DELETE", f"{PRINTERS}/big")).status == 409
         assert list(await listed(client)) == ["mini", "big"]
         assert await state_at(client, "/p/big") == "Offline"
+
+
+async def test_fifty_printers_are_operational_soon_and_each_answers_for_itself(tmp_path: Path) -> None:
+    rows = (f'[printers.p{n}]\nport = "VIRTUAL"\nbaudrate = 115200\nautoconnect = true\n' for n in range(50))
+    async with running(tmp_path, settings=HERMETIC + "".join(rows)) as (client, _):
+
+        async def are_operational() -> bool:
+            return {printer["state"] for printer in (await listed(client)).values()} == {"Operational"}
+
+        await eventually(are_operational, 10.0)
+        assert len(await listed(client)) == 50
+        assert (await client.post("/p/p49/api/connection", {"command": "disconnect"})).status == 204
+        states = [await state_at(client, f"/p/p{n}") for n in range(50)]
+        assert states == ["Operational"] * 49 + ["Offline"]
