@@ -442,6 +442,24 @@ def test_a_whole_printer_can_be_removed(path: Path) -> None:
     assert edited(path, "[printers.a]\n[printers.b]\nport = 'p'\n", {("printers", "b"): None}) == "[printers.a]\n"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "[printers.a]\n\n# two\n[printers.b]  # it\n# its\nport = 'p'\nname = '''\n[x]'''\n\n# below\n[virtual]\n",
+            "[printers.a]\n\n# two\n\n# below\n[virtual]\n",
+        ),
+        ("[printers.a]\n\n[printers.b]\n\n[virtual]", "[printers.a]\n\n[virtual]"),
+        ("[printers.b]\nport = 'p'\n[virtual]\n[printers.a]", "[virtual]\n[printers.a]"),
+        ("printers.b.port = 'p'\nprinters.a.port = 'q'\n", "printers.a.port = 'q'\n"),
+        ("[printers]\na = {}\nb = { port = 'p' } # x\n", "[printers]\na = {}\n"),
+        ("printers = { a = {}, b = {} }\n", "printers = { a = {}  }\n"),
+    ],
+)
+def test_a_removed_printer_takes_its_own_lines_along(path: Path, before: str, after: str) -> None:
+    assert edited(path, before, {("printers", "b"): None}) == after
+
+
 def test_an_edit_that_changes_nothing_writes_nothing(path: Path) -> None:
     path.write_text("[printers.default]\nport = 'p'\nbaudrate = 115_200\n")
     before = path.stat()
@@ -533,7 +551,7 @@ name = "B"
 @pytest.mark.parametrize(
     ("text", "rest"),
     [
-        (WITH_TABLES, '# top\n# about b\n[profiles.b]\nname = "B"\n\n# the end\n'),
+        (WITH_TABLES, '# top\n\n# about b\n[profiles.b]\nname = "B"\n\n# the end\n'),
         ("[ports]\nvirtual = true\n\n[profiles.a]\nname = 'A'\n", "[ports]\nvirtual = true\n"),
         ("profiles.a.name = 'A'\nprofiles.b.name = 'B' # b\n", "profiles.b.name = 'B' # b\n"),
     ],

@@ -10,19 +10,31 @@ from typing import Any
 
 from msgspec import structs
 
-from limpet.errors import BadRequest, Conflict
+from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
-from limpet.settings import Kept, KeyPath, PrinterSettings, Settings, SettingsFile, Value
+from limpet.settings import (
+    DEFAULT_PRINTER,
+    ID_RULE,
+    Kept,
+    KeyPath,
+    PrinterSettings,
+    Settings,
+    SettingsFile,
+    Value,
+    is_id,
+)
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
 MAX_PROFILES = 100
+MAX_PRINTERS = 200
+"""Printers, when more are added while the server runs."""
 STOP_TIME = 0.5
 """Seconds that a file which is being written is waited for at the end."""
 
@@ -34,6 +46,8 @@ class Fleet:
         self, file: SettingsFile, settings: Settings, openers: Openers, *, patience: Patience | None = None
     ) -> None:
         self._file = file
+        self._openers = openers
+        self._patience = patience
         self.settings = settings
         self.ports = PortList(
             added=settings.ports.added,
@@ -46,18 +60,18 @@ class Fleet:
         self._memory = Memory(file.path.with_name("known.json"))
         self._learning: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
-        self._printers = {
-            id: Printer(
-                id,
-                self.ports,
-                openers,
-                additional_baudrates=settings.ports.additional_baudrates,
-                reserved=partial(self._devices_of_others, id),
-                learn=partial(self._learn, id),
-                patience=patience,
-            )
-            for id in settings.printers
-        }
+        self._printers = {id: self._make(id) for id in settings.printers}
+
+    def _make(self, id: str) -> Printer:
+        return Printer(
+            id,
+            self.ports,
+            self._openers,
+            additional_baudrates=self.settings.ports.additional_baudrates,
+            reserved=partial(self._devices_of_others, id),
+            learn=partial(self._learn, id),
+            patience=self._patience,
+        )
 
     @property
     def default(self) -> Printer:
@@ -82,7 +96,9 @@ class Fleet:
         return [port.path for port in self.ports.current(_now())]
 
     def preferences(self, printer: Printer) -> PrinterSettings:
-        """What is remembered about this printer."""
+        """What is remembered about this printer. Raises NotFound when it has been removed."""
+        if printer.removed:
+            raise NotFound(f"The printer {printer.id} has been removed")
         return self.settings.printers[printer.id]
 
     def preferred_port(self, printer: Printer) -> str | None:
@@ -91,11 +107,24 @@ class Fleet:
         port = find(self.ports.current(_now()), name) if name is not None else None
         return port.path if port is not None else name
 
-    async def remember(self, printer: Printer, changes: Mapping[str, Value | None]) -> None:
-        """Save settings of one printer: port, baudrate (None or AUTO/0: detect), profile, autoconnect.
+    async def remember(self, printer: Printer, changes: Mapping[str, Value | None], *, default: bool = False) -> None:
+        """Save settings of one printer: port, baudrate (None or AUTO/0: detect), profile, autoconnect and so on.
 
-        Raises LimpetError when they cannot be saved; nothing has changed then.
+        `default` makes it the default one. Raises LimpetError when they cannot be saved; nothing has changed then.
         """
+        kept = self._lasting(changes)
+        edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
+        if default:
+            edits["default_printer",] = printer.id
+        async with self._saving:
+            row = structs.replace(self.preferences(printer), **kept)
+            await asyncio.to_thread(self._file.edit, edits)
+            # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
+            self._hold({**self.settings.printers, printer.id: row}, printer.id if default else None)
+        printer.tell(SettingsChanged())
+
+    def _lasting(self, changes: Mapping[str, Value | None]) -> dict[str, Value | None]:
+        """The same, as it is saved."""
         kept = dict(changes)
         if kept.get("port") == AUTO:
             kept["port"] = None
@@ -106,13 +135,58 @@ class Fleet:
             kept["port"] = stable(port, ports) if port is not None else name
         if kept.get("baudrate") == 0:
             kept["baudrate"] = None
+        return kept
+
+    def _hold(self, printers: dict[str, PrinterSettings], default: str | None = None) -> None:
+        default = default or self.settings.default_printer
+        self.settings = structs.replace(self.settings, printers=printers, default_printer=default)
+
+    async def add(self, id: str, values: Mapping[str, Value | None]) -> Printer:
+        """A new printer, saved and there at once; `values` are its settings. Raises LimpetError, and adds none then."""
+        if not is_id(id):
+            raise BadRequest(f"id is invalid: expected {ID_RULE}")
+        kept = {"name": id, **{key: value for key, value in self._lasting(values).items() if value is not None}}
+        edits: dict[KeyPath, Value | None] = {("printers", id, key): value for key, value in kept.items()}
         async with self._saving:
-            edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
-            await asyncio.to_thread(self._file.edit, edits)
-            # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
-            row = structs.replace(self.preferences(printer), **kept)
-            self.settings = structs.replace(self.settings, printers={**self.settings.printers, printer.id: row})
-        printer.tell(SettingsChanged())
+            if id in self._printers:
+                raise Conflict(f"There is a printer {id} already")
+            if len(self._printers) >= MAX_PRINTERS:
+                raise Conflict(f"There are {MAX_PRINTERS} printers already")
+            self._check_port_is_free(id, values)
+            if self.settings.printers == {DEFAULT_PRINTER: PrinterSettings(name=DEFAULT_PRINTER)}:
+                # Nothing may be written about the one that is there without any; it would go with the first that is.
+                edits = {("printers", DEFAULT_PRINTER, "name"): DEFAULT_PRINTER, **edits}
+            saved = await asyncio.to_thread(self._file.edit, edits)
+            self._hold({**self.settings.printers, id: saved.printers[id]})
+            printer = self._printers[id] = self._make(id)
+        self._connect_at_start(printer)
+        return printer
+
+    async def remove(self, printer: Printer) -> None:
+        """Disconnect it, end what listens to it and forget it. Raises LimpetError; nothing has changed then."""
+        async with self._saving:
+            self.preferences(printer)
+            if printer is self.default:
+                raise Conflict("This is the default printer; make another one the default first")
+            await asyncio.to_thread(self._file.edit, {("printers", printer.id): None})
+            self._hold({id: row for id, row in self.settings.printers.items() if id != printer.id})
+            del self._printers[printer.id]
+            await printer.remove()
+        if self._memory.forget(printer.id):
+            self._save_memory()
+
+    async def change_printer(
+        self, printer: Printer, changes: Mapping[str, Value | None], *, default: bool = False
+    ) -> None:
+        """`remember`, for changes that a person makes. Raises Conflict when the port is another printer's."""
+        self._check_port_is_free(printer.id, changes)
+        await self.remember(printer, changes, default=default)
+
+    def _check_port_is_free(self, id: str, changes: Mapping[str, Value | None]) -> None:
+        name = changes.get("port")
+        port = find(self.ports.look(), name) if isinstance(name, str) else None
+        if port is not None and port.device in self._devices_of_others(id):
+            raise Conflict(f"{name} is the port of another printer")
 
     async def change(self, changes: Mapping[KeyPath, Value | None]) -> None:
         """Save settings that hold from now on, for all printers. Raises LimpetError; nothing has changed then.
@@ -194,9 +268,12 @@ class Fleet:
     def start(self) -> None:
         """Connect the printers that are to be connected at startup; they are waited for."""
         for printer in self:
-            if self.preferences(printer).autoconnect:
-                target = self.target(printer, port=None, baudrate=None, profile=None)
-                printer.connect(replace(target, patient=True))
+            self._connect_at_start(printer)
+
+    def _connect_at_start(self, printer: Printer) -> None:
+        if self.preferences(printer).autoconnect:
+            target = self.target(printer, port=None, baudrate=None, profile=None)
+            printer.connect(replace(target, patient=True))
 
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
@@ -206,13 +283,17 @@ class Fleet:
 
     def _learn(self, id: str, recognised: PrinterRecognised) -> None:
         """Remember where a printer was found, unless that is another port than the one that is saved for it."""
-        if self.settings.printers[id].port not in (None, recognised.port):
+        row = self.settings.printers.get(id)
+        if row is None or row.port not in (None, recognised.port):
             return
         known = Known(port=recognised.port, baudrate=recognised.baudrate, identity=recognised.identity)
         if self._memory.learn(id, known):
-            saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
-            self._learning.add(saving)
-            saving.add_done_callback(self._learning.discard)
+            self._save_memory()
+
+    def _save_memory(self) -> None:
+        saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
+        self._learning.add(saving)
+        saving.add_done_callback(self._learning.discard)
 
     def _devices_of_others(self, id: str) -> set[str]:
         """What detection leaves alone: ports that other printers have open, or are saved for them."""

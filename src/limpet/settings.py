@@ -170,7 +170,7 @@ class SettingsFile:
             raise self.error_at(fault.path, fault.message) from None
 
     def edit(self, changes: Mapping[KeyPath, Kept | None]) -> Settings:
-        """Sets each key to its value, or removes it (or a whole table) for None, and returns the new settings.
+        """Sets each key to its value, or removes it (a whole table too) for None, and returns the new settings.
 
         Reads the file again first; comments, order and formatting of the rest survive (a list is replaced as
         a whole). The result is checked before it is written, and nothing is written when nothing changes.
@@ -187,7 +187,7 @@ class SettingsFile:
                     _change(data, path, value)
                 settings = _decode(data)
                 for path, value in changes.items():
-                    text = _edited(text, path, value)
+                    text = _edited(text, path, value) if value is not None else _without(text, path)
                 _check_meaning(text, settings, next(iter(changes)))
             except _PlacedError as fault:
                 raise SettingsError(f"{self.path}: not changed: {_dotted(fault.path)}: {fault.message}") from None
@@ -283,9 +283,14 @@ def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 _S = TypeVar("_S", bound=Struct)
 
 
+def is_id(text: str) -> bool:
+    """Whether a printer or a profile may have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 def _named(id_: str, table: Any, kind: type[_S], path: KeyPath) -> _S:
-    if not _ID.fullmatch(id_) and not (kind is Profile and id_ == DEFAULT_PROFILE):
-        raise _PlacedError(path, f"bad id, expected {_ID_RULE}")
+    if not is_id(id_) and not (kind is Profile and id_ == DEFAULT_PROFILE):
+        raise _PlacedError(path, f"bad id, expected {ID_RULE}")
     name = "Default" if id_ == DEFAULT_PROFILE else id_
     named: _S = _convert({"name": name, **_convert(table, dict[str, Any], path)}, kind, path)
     return named
@@ -393,7 +398,7 @@ def _check_passthroughs(settings: Settings) -> None:
 def line_of(text: str, path: KeyPath) -> int | None:
     """The line (from 1) of a key in valid TOML, else of the nearest table around it, else None."""
     best, place = 0, -1
-    for statement, offset in _statements(text):
+    for statement, offset, _ in _statements(text):
         common = next((i for i, (a, b) in enumerate(zip(statement, path, strict=False)) if a != b), None)
         common = min(len(statement), len(path)) if common is None else common
         if common > best:
@@ -401,20 +406,22 @@ def line_of(text: str, path: KeyPath) -> int | None:
     return text.count("\n", 0, place) + 1 if place >= 0 else None
 
 
-def _statements(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """The full key and the offset of each `[table]` and each `key = value`, in the order of the text."""
+def _statements(text: str) -> Iterator[tuple[KeyPath, int, int]]:
+    """The full key of each `[table]` and each `key = value`, and where its lines begin and end, in order."""
     table: KeyPath = ()
     at = 0
     while at < len(text):
+        begin, statement = at, None
         if header := _HEADER.match(text, at):
-            table = _parts(header[1])
-            yield table, at
+            table = statement = _parts(header[1])
             at = header.end()
         elif assignment := _ASSIGNMENT.match(text, at):
-            yield table + _parts(assignment[1]), at
+            statement = table + _parts(assignment[1])
             at = _end_of_value(text, assignment.end())
         newline = text.find("\n", at)
         at = newline + 1 if newline >= 0 else len(text)
+        if statement is not None:
+            yield statement, begin, at
 
 
 def _end_of_value(text: str, at: int) -> int:
@@ -436,13 +443,8 @@ def _parts(dotted: str) -> KeyPath:
     return tuple(parts)
 
 
-def is_id(text: str) -> bool:
-    """Whether a printer or a profile may have this id."""
-    return _ID.fullmatch(text) is not None
-
-
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_ID_RULE = "a-z, 0-9, _ and -, at most 32 of them, the first one a letter or digit"
+ID_RULE = "a-z, 0-9, _ and -, at most 32 of them, the first one a letter or digit"
 _STRING = r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\''
 _KEY = rf"(?:{_STRING}|[A-Za-z0-9_-]++|[ \t.])++"
 _HEADER = re.compile(rf"[ \t]*+\[\[?({_KEY})\]")
@@ -482,8 +484,6 @@ def _change(data: dict[str, Any], path: KeyPath, value: Kept | None) -> None:
 
 
 def _edited(text: str, path: KeyPath, value: Kept | None) -> str:
-    if value is None and (rest := _without_table(text, path)) is not None:
-        return rest
     # tomlkit takes 40 ms to import, which a start has no use for.
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -511,19 +511,25 @@ def _edited(text: str, path: KeyPath, value: Kept | None) -> str:
         raise _PlacedError(path, _BY_HAND) from error
 
 
-def _without_table(text: str, path: KeyPath) -> str | None:
-    """The text without `[path]`, keeping comments below its last key; None where the table is written otherwise."""
-    statements = [*_statements(text), ((), len(text))]
-    within = [number for number, (statement, _) in enumerate(statements) if statement[: len(path)] == path]
-    if not within or not _HEADER.match(text, statements[within[0]][1]) or within[-1] - within[0] >= len(within):
-        return None
-    start, end = statements[within[0]][1], statements[within[-1] + 1][1]
-    lines = text[start:end].split("\n")
-    below = len(lines)
-    while not lines[below - 1].strip() or lines[below - 1].lstrip().startswith("#"):
-        below -= 1
-    rest = "\n".join(lines[below:]).lstrip("\n") + text[end:]
-    return text[:start] + rest if rest else text[:start].rstrip("\n") + "\n"
+def _without(text: str, path: KeyPath) -> str:
+    """Without this key, or all of this table from its header to its last key. Comments around it stay."""
+    gone: list[tuple[int, int]] = []
+    inside = False
+    for statement, begin, end in _statements(text):
+        belongs = statement[: len(path)] == path
+        if belongs and inside:
+            gone[-1] = gone[-1][0], end
+        elif belongs:
+            gone.append((begin, end))
+        inside = belongs
+    if not gone:
+        return _edited(text, path, None)
+    for begin, end in reversed(gone):
+        before, after = text[:begin], text[end:]
+        # One blank line is enough between what is left, and none at the end.
+        text = before + (after.removeprefix("\n") if before.endswith("\n\n") else after)
+        text = text if after else before.rstrip("\n") + "\n" * bool(before.strip())
+    return text
 
 
 @contextmanager

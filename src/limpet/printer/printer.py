@@ -81,6 +81,7 @@ class Printer:
     ) -> None:
         """`reserved` tells which devices belong to other printers; `learn` is told who was connected where."""
         self.id = id
+        self.removed = False
         self._wish = 0
         self._card_unread = False
         self._learn = learn
@@ -163,10 +164,19 @@ class Printer:
             self._connection.link.repair()
 
     def subscribe(self) -> Subscription:
-        """Every event from now on, each with the snapshot after it."""
+        """Every event from now on, each with the snapshot after it; none when the printer is `removed`."""
         subscription = Subscription(self._subscriptions)
         self._subscriptions.add(subscription)
+        if self.removed:
+            subscription.close()
         return subscription
+
+    async def remove(self) -> None:
+        """Disconnect for good; all subscriptions end."""
+        self.removed = True
+        await self.disconnect()
+        for subscription in tuple(self._subscriptions):
+            subscription.close()
 
     # -- the other street --
 
