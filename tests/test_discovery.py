@@ -166,6 +166,7 @@ def test_who_listens_to_this_machine_alone_is_not_announced(host: str, beyond: b
 
 def test_the_addresses_are_those_that_others_can_reach() -> None:
     assert addresses_of("192.0.2.1") == ["192.0.2.1"]
+    assert addresses_of("localhost") == []
     for host, sign in (("0.0.0.0", "."), ("::", ":")):
         own = addresses_of(host)
         assert all(sign in address for address in own)

@@ -150,11 +150,13 @@ def addresses_of(host: str) -> list[str]:
     try:
         listens = ip_address(host)
     except ValueError:
-        return sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
-    if not listens.is_unspecified:
-        return [host]
-    own = {ip_address(one.ip if isinstance(one.ip, str) else one.ip[0]) for a in ifaddr.get_adapters() for one in a.ips}
-    return sorted(str(a) for a in own if a.version == listens.version and not (a.is_loopback or a.is_link_local))
+        found = {ip_address(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    else:
+        if not listens.is_unspecified:
+            return [host]
+        ips = (one.ip if isinstance(one.ip, str) else one.ip[0] for a in ifaddr.get_adapters() for one in a.ips)
+        found = {address for address in map(ip_address, ips) if address.version == listens.version}
+    return sorted(str(address) for address in found if not (address.is_loopback or address.is_link_local))
 
 
 def _infos(service: Service, server: str, addresses: list[str], port: int) -> list[ServiceInfo]:
