@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -57,6 +58,8 @@ class Fleet:
         )
         self.instance = instance_id(file.path.with_name("instance-id"))
         """The UUID by which clients know this server again, wherever it is."""
+        self.news = asyncio.Event()
+        """Set when settings have changed; for one that waits for it, who clears it."""
         self._memory = Memory(file.path.with_name("known.json"))
         self._learning: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
@@ -76,6 +79,10 @@ class Fleet:
     @property
     def default(self) -> Printer:
         return self._printers[self.settings.default_printer]
+
+    def uuid_of(self, printer: Printer) -> str:
+        """The UUID by which clients know an OctoPrint again: the default printer is the server itself."""
+        return self.instance if printer is self.default else str(uuid.uuid5(uuid.UUID(self.instance), printer.id))
 
     def get(self, id: str) -> Printer | None:
         return self._printers.get(id)
@@ -140,6 +147,7 @@ class Fleet:
     def _hold(self, printers: dict[str, PrinterSettings], default: str | None = None) -> None:
         default = default or self.settings.default_printer
         self.settings = structs.replace(self.settings, printers=printers, default_printer=default)
+        self.news.set()
 
     async def add(self, id: str, values: Mapping[str, Value | None]) -> Printer:
         """A new printer, saved and there at once; `values` are its settings. Raises LimpetError, and adds none then."""
@@ -199,6 +207,7 @@ class Fleet:
             self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
         for printer in self:
             printer.tell(SettingsChanged())
+        self.news.set()
 
     def profile(self, printer: Printer) -> Profile:
         """What this printer is like: the profile that it was connected with, else the preferred one."""

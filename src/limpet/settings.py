@@ -53,6 +53,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5000
     cors_origins: tuple[_Origin, ...] = ()
+    announce: bool = True
 
 
 class PortSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
