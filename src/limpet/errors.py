@@ -21,6 +21,10 @@ class Conflict(LimpetError):
     """The request is fine, but not in the present state (HTTP 409)."""
 
 
+class NoRoom(LimpetError):
+    """The disk is full, or a file is larger than the disk can hold (HTTP 507)."""
+
+
 class SettingsError(LimpetError):
     """A settings or key file is wrong; the text names the file, the line and the fault."""
 

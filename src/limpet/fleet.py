@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from msgspec import structs
 
@@ -14,6 +16,7 @@ from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
+from limpet.storage.store import Store
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
@@ -40,8 +43,9 @@ class Fleet:
         self.instance = instance_id(file.path.with_name("instance-id"))
         """The UUID by which clients know this server again, wherever it is."""
         self._memory = Memory(file.path.with_name("known.json"))
-        self._learning: set[asyncio.Future[None]] = set()
+        self._working: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
+        self._stores: dict[Path, Store] = {}
         self._printers = {
             id: Printer(
                 id,
@@ -122,6 +126,16 @@ class Fleet:
         for printer in self:
             printer.tell(SettingsChanged())
 
+    def store(self, printer: Printer) -> Store:
+        """The files of this printer; printers whose settings name the same folder have the same store."""
+        folder = self.preferences(printer).uploads or self.settings.files.uploads
+        path = Path(os.path.abspath(self._file.path.parent / folder))  # noqa: PTH100 - a link is to stay one
+        return self._stores.setdefault(path, Store(path))
+
+    def sharing(self, store: Store) -> list[Printer]:
+        """The printers that have these files."""
+        return [printer for printer in self if self.store(printer) is store]
+
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
         preferences = self.preferences(printer)
@@ -143,7 +157,9 @@ class Fleet:
         )
 
     def start(self) -> None:
-        """Connect the printers that are to be connected at startup; they are waited for."""
+        """Connect the printers that are to be connected at startup; they are waited for. Tidy up their files."""
+        for store in {self.store(printer) for printer in self}:
+            self._keep(asyncio.get_running_loop().run_in_executor(None, store.sweep))
         for printer in self:
             if self.preferences(printer).autoconnect:
                 target = self.target(printer, port=None, baudrate=None, profile=None)
@@ -152,8 +168,8 @@ class Fleet:
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
         await asyncio.gather(*(printer.disconnect() for printer in self))
-        if self._learning:
-            await asyncio.wait(self._learning, timeout=STOP_TIME)
+        if self._working:
+            await asyncio.wait(self._working, timeout=STOP_TIME)
 
     def _learn(self, id: str, recognised: PrinterRecognised) -> None:
         """Remember where a printer was found, unless that is another port than the one that is saved for it."""
@@ -161,9 +177,11 @@ class Fleet:
             return
         known = Known(port=recognised.port, baudrate=recognised.baudrate, identity=recognised.identity)
         if self._memory.learn(id, known):
-            saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
-            self._learning.add(saving)
-            saving.add_done_callback(self._learning.discard)
+            self._keep(asyncio.get_running_loop().run_in_executor(None, self._memory.save))
+
+    def _keep(self, work: asyncio.Future[None]) -> None:
+        self._working.add(work)
+        work.add_done_callback(self._working.discard)
 
     def _devices_of_others(self, id: str) -> set[str]:
         """What detection leaves alone: ports that other printers have open, or are saved for them."""
