@@ -14,7 +14,7 @@ class BadRequest(LimpetError):
 
 
 class NotFound(LimpetError):
-    """What the request names is not there (HTTP 404)."""
+    """What the request names is not there (HTTP 404, and its words where there are none here)."""
 
 
 class Conflict(LimpetError):

@@ -91,7 +91,7 @@ def use(store: Store, path: str, other: str) -> None:
 def put(store: Store, path: str) -> None:
     upload = store.begin()
     try:
-        upload.write(GCODE)
+        upload.write([GCODE])
         store.place(upload, path)
     finally:
         upload.discard()

@@ -32,7 +32,7 @@ def store(folder: Path) -> Store:
 def put(store: Store, path: str, content: bytes = GCODE, **options: object) -> StoredFile:
     upload = store.begin()
     try:
-        upload.write(content)
+        upload.write([content])
         return store.place(upload, path, **options)  # type: ignore[arg-type]
     finally:
         upload.discard()
@@ -68,7 +68,7 @@ def test_an_upload_is_a_file_with_its_hash_and_its_owner(store: Store, folder: P
 
 def test_nothing_is_seen_of_an_upload_before_it_is_placed(store: Store, folder: Path) -> None:
     upload = store.begin()
-    upload.write(GCODE)
+    upload.write([GCODE])
 
     assert paths(store.listing(recursive=True)) == []
     assert len(on_disk(folder)) == 1

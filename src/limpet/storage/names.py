@@ -66,7 +66,7 @@ def old_path(text: str) -> tuple[str, ...]:
     """The parts of a path that should be there. Raises NotFound for one that cannot be."""
     parts = tuple(text.split("/")) if text else ()
     if len(parts) > MAX_DEPTH or not all(is_shown(part) for part in parts):
-        raise NotFound(f"There is no {text!r}")
+        raise NotFound()
     return parts
 
 

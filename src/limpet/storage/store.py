@@ -69,7 +69,7 @@ class Store:
     def listing(self, path: str = "", *, recursive: bool = False) -> StoredFolder:
         """A folder and what is in it; with `recursive` also what is in the folders in it."""
         parts = old_path(path)
-        with self._opened() as root, self._missing(path), folders.folder(root, parts) as opened:
+        with self._opened() as root, _missing(), folders.folder(root, parts) as opened:
             return self._folder(opened, parts, os.fstat(opened), None if recursive else 1)
 
     def info(self, path: str) -> StoredFile:
@@ -98,7 +98,7 @@ class Store:
             parts = old_path(path)
             if not parts:
                 return True
-            with self._opened() as root, self._missing(path), folders.folder(root, parts[:-1]) as above:
+            with self._opened() as root, _missing(), folders.folder(root, parts[:-1]) as above:
                 return stat.S_ISDIR(self._status(above, parts[-1]).st_mode)
         except NotFound:
             return None
@@ -201,7 +201,7 @@ class Store:
     def delete(self, path: str) -> bool:
         """A file, or a folder and all that is in it; True when it was a folder."""
         *parts, name = old_path(path) or ("",)
-        with self._opened() as root, self._missing(path), folders.folder(root, parts) as above:
+        with self._opened() as root, _missing(), folders.folder(root, parts) as above:
             is_folder = stat.S_ISDIR(self._status(above, name).st_mode)
             # A folder goes at once, and is taken apart then; what a kill leaves of it is swept.
             hidden = folders.hidden_name()
@@ -247,21 +247,11 @@ class Store:
                 os.close(root)
 
     @contextmanager
-    def _missing(self, path: str) -> Iterator[None]:
-        """A link on the way is as good as nothing."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in NOTHING:
-                raise
-            raise NotFound(f"There is no {path!r}") from None
-
-    @contextmanager
     def _content(self, root: int, path: str) -> Iterator[int]:
         *parts, name = old_path(path) or ("",)
-        with self._missing(path):
+        with _missing():
             if type_path(name) is None:
-                raise NotFound(f"There is no file {path!r}")
+                raise NotFound()
             with folders.folder(root, parts) as above:
                 descriptor = folders.open_file(above, name)
         try:
@@ -273,7 +263,7 @@ class Store:
         """Of a file or folder that is shown."""
         status = folders.status_of(above, name) if name else None
         if status is None or not folders.is_item(name, status):
-            raise NotFound(f"There is no {name!r}")
+            raise NotFound()
         return status
 
     def _entry(self, path: str, status: os.stat_result) -> Entry | None:
@@ -298,7 +288,8 @@ class Store:
     def _folder(self, opened: int, parts: _Parts, status: os.stat_result, levels: int | None) -> StoredFolder:
         """`levels` of what is in it are told, the others only counted; None tells all."""
         children: list[StoredFile | StoredFolder] = []
-        for item in folders.items(opened) if len(parts) < MAX_DEPTH else ():
+        for number, item in enumerate(folders.items(opened) if len(parts) < MAX_DEPTH else ()):
+            folders.give_way(number)
             if not item.is_folder:
                 children.append(self._file((*parts, item.name), item.status))
                 continue
@@ -320,7 +311,7 @@ class Store:
         """Where a copy or move leads."""
         source, target, is_folder = old_path(path), new_path(destination), self.is_folder(path)
         if not source or is_folder is None:
-            raise NotFound(f"There is no {path!r}")
+            raise NotFound()
         if self.is_folder("/".join(target)):
             target = (*target, source[-1])
         elif not is_folder and type_path(target[-1]) is None:
@@ -362,6 +353,17 @@ class Store:
                     yield from self._known(below, (*parts, item.name))
             elif self._entry(path, item.status) is not None:
                 yield path
+
+
+@contextmanager
+def _missing() -> Iterator[None]:
+    """A link on the way is as good as nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOTHING:
+            raise
+        raise NotFound() from None
 
 
 def _named(path: str) -> _Parts:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -33,8 +34,9 @@ class Upload:
         """SHA-1 of all bytes so far, in hex."""
         return self._sha1.hexdigest()
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, pieces: Iterable[bytes]) -> None:
         """Raises NoRoom when the disk is full."""
+        data = b"".join(pieces)
         self._sha1.update(data)
         rest = memoryview(data)
         with explained():
