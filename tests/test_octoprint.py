@@ -6,6 +6,7 @@ import pytest
 
 from limpet.keys import hash_of
 from limpet.octoprint import Plan, Present, plan
+from limpet.settings import Profile
 
 KEY, OTHER_KEY = "0123456789ABCDEF0123456789ABCDEF", "FEDCBA9876543210FEDCBA9876543210"
 
@@ -176,6 +177,34 @@ def test_profiles_are_taken_and_the_default_one_is_the_printers() -> None:
         ("printers", "default", "profile"): "big_one",
     }
     assert "printer profile _default: it is as Limpet's own" in texts(made, "there")
+
+
+def test_what_a_profile_of_ours_has_is_taken_and_the_rest_is_named() -> None:
+    mini = {
+        "name": "The mini",
+        "model": "MINI",
+        "volume": {"width": 180.0, "depth": 180.0, "height": 180.0, "formFactor": "rectangular", "custom_box": False},
+        "axes": {"x": {"speed": 9000, "inverted": True}},
+        "extruder": {"count": 2, "offsets": [[0.0, 0.0], [18.0, 0.0]]},
+        "heatedBed": True,
+    }
+    expected = {
+        "name": "The mini",
+        "model": "MINI",
+        "width": 180.0,
+        "depth": 180.0,
+        "height": 180.0,
+        "x_speed": 9000,
+        "x_inverted": True,
+        "extruders": 2,
+        "extruder_offsets": [[0.0, 0.0], [18.0, 0.0]],
+    }
+
+    made = planned(profiles={"mini": mini})
+
+    known = {field: value for field, value in expected.items() if field in Profile.__struct_fields__}
+    assert made.settings == {("profiles", "mini", field): value for field, value in known.items()}
+    assert ("volume" in texts(made, "left")) is ("width" not in Profile.__struct_fields__)
 
 
 def test_a_default_profile_that_is_not_there_is_left() -> None:
