@@ -21,6 +21,7 @@ from limpet.settings import (
     BAUDRATES,
     AppearanceSettings,
     CommandSettings,
+    FileSettings,
     KeyPath,
     PortSettings,
     Preset,
@@ -693,6 +694,7 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
         "webcam": WebcamSettings,
         "presets.<id>": Preset,
         "commands.<id>": CommandSettings,
+        "files": FileSettings,
         "profiles.<id>": Profile,
         "printers.<id>": PrinterSettings,
     }
@@ -703,8 +705,20 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             if field.name.startswith("passthrough"):
                 unset = "off"
             missing = "must be there" if field.name == "run" else "the id"
+            if field.name == "uploads":
+                unset = "`files.uploads`"
             default = {None: unset, msgspec.NODEFAULT: missing, (): "`[]`"}.get(field.default)
             written = msgspec.json.encode(field.default).decode() if default is None else ""
             expected[f"{table}.{field.name}"] = default or f"`{written}`"
     assert dict(rows) == expected
     assert set(Settings.__struct_fields__) == {name.partition(".")[0] for name in expected}
+
+
+def test_a_preview_is_what_an_edit_would_make_and_writes_nothing(path: Path) -> None:
+    file = SettingsFile(path)
+
+    assert file.preview({PORT: "p"}).printers["default"].port == "p"
+    with pytest.raises(SettingsError, match=r"not changed: printers\.default\.baudrate"):
+        file.preview({BAUDRATE: "fast"})
+
+    assert list(path.parent.iterdir()) == []
