@@ -239,3 +239,16 @@ for number in range(10):
 
 def test_every_refusal_is_a_limpet_error() -> None:
     assert all(issubclass(error, LimpetError) for error in (BadRequest, Conflict, SettingsError))
+
+
+def test_a_text_that_is_in_use_already_becomes_a_key_once(path: Path) -> None:
+    store = KeyStore(path)
+    store.add("app")
+
+    assert store.add_existing("k" * 32, "app", permissions=("STATUS",))
+    assert not store.add_existing("k" * 32, "other", permissions=("ADMIN",))
+
+    key = store.check("k" * 32)
+    assert key is not None
+    assert (key.name, key.permissions) == ("app (2)", ("STATUS",))
+    assert "k" * 32 not in path.read_text()

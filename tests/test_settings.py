@@ -712,3 +712,13 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             expected[f"{table}.{field.name}"] = default or f"`{written}`"
     assert dict(rows) == expected
     assert set(Settings.__struct_fields__) == {name.partition(".")[0] for name in expected}
+
+
+def test_a_preview_is_what_an_edit_would_make_and_writes_nothing(path: Path) -> None:
+    file = SettingsFile(path)
+
+    assert file.preview({PORT: "p"}).printers["default"].port == "p"
+    with pytest.raises(SettingsError, match=r"not changed: printers\.default\.baudrate"):
+        file.preview({BAUDRATE: "fast"})
+
+    assert list(path.parent.iterdir()) == []

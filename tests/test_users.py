@@ -76,6 +76,15 @@ def test_who_is_not_active_or_has_no_password_cannot_log_in(users: UserStore, pa
         assert users.verify("ada", password) is None
 
 
+def test_a_user_without_a_password_cannot_log_in_until_he_has_one(users: UserStore) -> None:
+    users.add("ada", None)
+    assert not any(users.verify("ada", password) for password in ("", "None", PASSWORD))
+
+    users.set_password("ada", PASSWORD)
+
+    assert users.verify("ada", PASSWORD) is not None
+
+
 def test_a_user_may_do_what_he_and_his_groups_may(users: UserStore) -> None:
     users.add("ada", PASSWORD, groups=("readonly",), permissions=("CONNECTION",))
     user = users.get("ada")

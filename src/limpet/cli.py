@@ -185,6 +185,27 @@ def _keys_revoke(options: argparse.Namespace) -> None:
     print(f"The key {options.name!r} is not valid any more.")
 
 
+def _import_octoprint(options: argparse.Namespace) -> None:
+    from limpet.moving_in import move_in
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\ruploads: {done * 100 // max(total, 1)} %", end="", file=sys.stderr, flush=True)
+
+    file = _settings_file(_data_path(options))
+    lines = move_in(Path(options.folder), file, dry_run=options.dry_run, progress=progress)
+    if sys.stderr.isatty():
+        print("\r", end="", file=sys.stderr)
+    for fate, title in (("taken", "Taken over:"), ("there", "There already:"), ("left", "Left:")):
+        texts = [line.text for line in lines if line.fate == fate]
+        if texts:
+            print("\n    ".join((title, *texts)))
+    if options.dry_run:
+        print("Nothing is written: this was a dry run.")
+    else:
+        print("A running Limpet goes by the settings when it is started again; users and keys are valid now.")
+
+
 # -- what they share --
 
 
@@ -275,6 +296,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     revoke = keys.add_parser("revoke", parents=[common], help="make a key invalid, at once")
     revoke.add_argument("name", metavar="NAME")
     revoke.set_defaults(command=_keys_revoke)
+    moving = commands.add_parser(
+        "import-octoprint", parents=[common], help="take over an OctoPrint, which stays as it is"
+    )
+    moving.add_argument("folder", metavar="DIR", help="OctoPrint's folder, such as ~/.octoprint")
+    moving.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    moving.set_defaults(command=_import_octoprint)
     users = commands.add_parser("users", help="who may log in")
     appkeys = commands.add_parser("appkeys", help="apps that ask for a key")
     if {"users", "appkeys"} & {*arguments}:

@@ -49,7 +49,7 @@ class KeyStore:
         self.path = path
         self._extra = {}
         if extra_key:
-            digest = _hash(extra_key)
+            digest = hash_of(extra_key)
             self._extra[digest] = Key(name="$LIMPET_API_KEY", hash=digest, permissions=(ADMIN,), created="")
         self._keys: dict[str, Key] = {}
         self._records = Records(path, Key, unique=("name", "hash"), loss="no stored API key is valid")
@@ -83,12 +83,23 @@ class KeyStore:
         """Makes a key for a program, which acts for `user`, or has `permissions`. Raises as `add` does."""
         with locked(self.path):
             keys = self._records.read()
-            taken = {key.name for key in keys}
-            name = f"{app} for {user}" if user else app
-            names = (name if number == 1 else f"{name} ({number})" for number in range(1, MAX_KEYS + 2))
-            text, key = _made(next(each for each in names if each not in taken), permissions, user, app)
+            text, key = _made(_free(f"{app} for {user}" if user else app, keys), permissions, user, app)
             self._write((*keys, key))
         return text
+
+    def add_existing(
+        self, text: str, name: str, *, permissions: Sequence[str] = (), user: str | None = None, app: str | None = None
+    ) -> bool:
+        """Makes a text that somebody uses already a key; False when it is one. Raises as `add` does.
+
+        It gets another name when `name` is taken.
+        """
+        with locked(self.path):
+            keys = self._records.read()
+            if any(key.hash == hash_of(text) for key in keys):
+                return False
+            self._write((*keys, _made(_free(name, keys), permissions, user, app, text)[1]))
+        return True
 
     def list(self) -> tuple[Key, ...]:
         """The stored keys, oldest first. Raises SettingsError when the file cannot be used."""
@@ -111,7 +122,7 @@ class KeyStore:
     def check(self, key: str) -> Key | None:
         """The key with this text, or None. While the file is broken no stored key is valid."""
         # Only hashes are looked up: the time this takes tells nothing about a stored key.
-        return self.find(_hash(key)) if key else None
+        return self.find(hash_of(key)) if key else None
 
     def find(self, digest: str) -> Key | None:
         """The key with this hash, or None."""
@@ -137,15 +148,23 @@ def is_key_of(user: str) -> Callable[[Key], bool]:
     return lambda key: key.user == user and key.app is None
 
 
+def _free(name: str, keys: Sequence[Key]) -> str:
+    """The name, or the next like it that no key has."""
+    taken = {key.name for key in keys}
+    names = (name if number == 1 else f"{name} ({number})" for number in range(1, MAX_KEYS + 2))
+    return next(each for each in names if each not in taken)
+
+
 def _made(
-    name: str, permissions: Sequence[str] = (), user: str | None = None, app: str | None = None
+    name: str, permissions: Sequence[str] = (), user: str | None = None, app: str | None = None, text: str = ""
 ) -> tuple[str, Key]:
-    text = secrets.token_hex(32)
+    text = text or secrets.token_hex(32)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     unique = tuple(dict.fromkeys(permissions))
-    return text, Key(name=name, hash=_hash(text), permissions=unique, created=created, user=user, app=app)
+    return text, Key(name=name, hash=hash_of(text), permissions=unique, created=created, user=user, app=app)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """What is kept of a key."""
     # A header may hold any bytes, which arrive here as surrogates.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -188,23 +188,32 @@ class SettingsFile:
         Blocks for a moment (lock, fsync).
         """
         with locked(self.path):
-            settings = self.load()
-            text, data = self._text, tomllib.loads(self._text)
-            changes = {path: value for path, value in changes.items() if not _holds(data, path, value)}
-            if not changes:
-                return settings
-            try:
-                for path, value in changes.items():
-                    _change(data, path, value)
-                settings = _decode(data)
-                for path, value in changes.items():
-                    text = _edited(text, path, value) if value is not None else _without(text, path)
-                _check_meaning(text, settings, next(iter(changes)))
-            except _PlacedError as fault:
-                raise SettingsError(f"{self.path}: not changed: {_dotted(fault.path)}: {fault.message}") from None
-            write_atomically(self.path, text.encode())
-            self._text = text
+            text, settings = self._changed(changes)
+            if text != self._text:
+                write_atomically(self.path, text.encode())
+                self._text = text
         return self._overridden(settings)
+
+    def preview(self, changes: Mapping[KeyPath, Kept | None]) -> Settings:
+        """What `edit` would make of it; writes nothing."""
+        return self._overridden(self._changed(changes)[1])
+
+    def _changed(self, changes: Mapping[KeyPath, Kept | None]) -> tuple[str, Settings]:
+        settings = self.load()
+        text, data = self._text, tomllib.loads(self._text)
+        changes = {path: value for path, value in changes.items() if not _holds(data, path, value)}
+        if not changes:
+            return text, settings
+        try:
+            for path, value in changes.items():
+                _change(data, path, value)
+            settings = _decode(data)
+            for path, value in changes.items():
+                text = _edited(text, path, value) if value is not None else _without(text, path)
+            _check_meaning(text, settings, next(iter(changes)))
+        except _PlacedError as fault:
+            raise SettingsError(f"{self.path}: not changed: {_dotted(fault.path)}: {fault.message}") from None
+        return text, settings
 
     def error_at(self, path: KeyPath, message: str) -> SettingsError:
         """The error for a fault that a higher layer finds in the settings last loaded."""

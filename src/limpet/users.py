@@ -88,22 +88,24 @@ class UserStore:
     def add(
         self,
         name: str,
-        password: str,
+        password: str | None,
         *,
         groups: Sequence[str] = (),
         permissions: Sequence[str] = (),
         active: bool = True,
         only_as_first: bool = False,
     ) -> User:
-        """Raises BadRequest for bad words, Conflict when the name is taken or there are users and should be none."""
-        if not _NAME.fullmatch(name):
+        """Who has None for a password cannot log in until `set_password`.
+
+        Raises BadRequest for bad words, Conflict when the name is taken or there are users and should be none."""
+        if not is_user_name(name):
             raise BadRequest(
                 "the name of a user is 1 to 64 letters, digits, spaces and .@+-_, the first one a letter or a digit"
             )
         _check(groups, permissions)
         user = User(
             name=name,
-            password=hashed(password),
+            password="" if password is None else hashed(password),
             groups=tuple(dict.fromkeys(groups)),
             permissions=tuple(dict.fromkeys(permissions)),
             active=active,
@@ -175,6 +177,11 @@ class UserStore:
 
     def _use(self, users: tuple[User, ...]) -> None:
         self._users = {user.name: user for user in users}
+
+
+def is_user_name(text: str) -> bool:
+    """Whether a user may be called this."""
+    return _NAME.fullmatch(text) is not None
 
 
 def new_setup_code() -> str:

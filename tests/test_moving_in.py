@@ -1,0 +1,247 @@
+"""A whole OctoPrint folder taken over, and nothing in it changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from limpet.keys import KeyStore
+from limpet.settings import SettingsFile
+from limpet.users import UserStore
+from tests.test_cli import limpet
+from tests.web.server import running
+
+KEY, APP_KEY, USER_KEY = "G" * 32, "A" * 32, "U" * 32
+FILES = {
+    "config.yaml": f"""
+api:
+  key: {KEY}
+serial:
+  port: /dev/serial/by-id/usb-Prusa
+  baudrate: 115200
+  autoconnect: true
+  additionalPorts: [/dev/pts/*]
+appearance: {{name: Workshop, color: red}}
+temperature:
+  profiles:
+  - {{name: PETG, extruder: 240, bed: 85}}
+printerProfiles: {{default: mini}}
+""",
+    "users.yaml": f"""
+_version: 2
+ada: {{active: true, groups: [admins], permissions: [], password: $argon2id$x, apikey: {USER_KEY}}}
+bob: {{active: true, groups: [readonly], permissions: [], password: $argon2id$x, apikey: null}}
+""",
+    "printerProfiles/_default.profile": "id: _default\nname: Default\n",
+    "printerProfiles/mini.profile": "id: mini\nname: The mini\n",
+    "data/appkeys/keys.yaml": f"bob:\n- {{app_id: Some App, api_key: {APP_KEY}}}\n",
+    "uploads/one.gcode": "G28\n",
+    "uploads/.metadata.json": "{}",
+    "uploads/parts/ümlaut two.gcode": "G1 X1\n",
+    "uploads/parts/model.stl": "solid\n",
+}
+
+
+@pytest.fixture
+def octoprint(tmp_path: Path) -> Path:
+    folder = tmp_path / "octoprint"
+    for name, content in FILES.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        os.utime(path, ns=(10**18, 10**18))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def everything(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Content, mode and time of all there is."""
+    return {
+        str(path.relative_to(folder)): (
+            path.lstat().st_mode,
+            path.lstat().st_mtime_ns,
+            path.read_bytes() if path.is_file() and not path.is_symlink() else b"",
+        )
+        for path in [folder, *folder.rglob("*")]
+    }
+
+
+def test_all_of_it_is_taken_over_and_stays_as_it_is(octoprint: Path, data: Path) -> None:
+    before = everything(octoprint)
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    settings = SettingsFile(data / "limpet.toml").load()
+    printer = settings.printers["default"]
+    assert (printer.port, printer.baudrate, printer.autoconnect) == ("/dev/serial/by-id/usb-Prusa", 115200, True)
+    assert (printer.profile, settings.profiles["mini"].name) == ("mini", "The mini")
+    assert (settings.ports.added, settings.appearance.name) == (("/dev/pts/*",), "Workshop")
+    assert settings.presets["petg"].bed == 85
+    assert [(user.name, user.groups, user.password) for user in UserStore(data / "users.json").list()] == [
+        ("ada", ("admins",), ""),
+        ("bob", ("readonly",), ""),
+    ]
+    uploads = {str(path.relative_to(data / "uploads")) for path in (data / "uploads").rglob("*") if path.is_file()}
+    assert uploads == {"one.gcode", "parts/ümlaut two.gcode", "parts/model.stl"}
+    assert (data / "uploads/one.gcode").stat().st_mtime_ns == 10**18
+    assert "limpet users passwd ada" in done.stdout
+    assert not [key for key in (KEY, APP_KEY, USER_KEY) if key in done.stdout]
+    assert everything(octoprint) == before
+
+
+@pytest.fixture
+def empty(data: Path) -> Path:
+    data.mkdir()
+    return data
+
+
+async def test_a_running_server_takes_the_keys_that_octoprint_took(octoprint: Path, empty: Path) -> None:
+    async with running(empty) as (client, _):
+        for key in (KEY, APP_KEY, USER_KEY):
+            assert (await client.get("/api/version", key=key)).status == 403
+
+        assert limpet("import-octoprint", str(octoprint), data=empty).returncode == 0
+
+        for key, name in ((KEY, None), (APP_KEY, "bob"), (USER_KEY, "ada")):
+            assert (await client.get("/api/version", key=key)).status == 200
+            user = (await client.get("/api/currentuser", key=key)).json()
+            assert name is None or user["name"] == name
+
+
+def test_a_second_time_changes_nothing(octoprint: Path, data: Path) -> None:
+    limpet("import-octoprint", str(octoprint), data=data)
+    before = everything(data)
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert done.returncode == 0
+    assert "uploads: 3 files" in done.stdout.partition("There already:")[2]
+    assert "Left:" not in done.stdout
+    assert {name: each for name, each in everything(data).items() if name != "."} == {
+        name: each for name, each in before.items() if name != "."
+    }
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(octoprint: Path, data: Path) -> None:
+    dry = limpet("import-octoprint", str(octoprint), "--dry-run", data=data)
+
+    assert not data.exists()
+    wet = limpet("import-octoprint", str(octoprint), data=data)
+    assert dry.returncode == wet.returncode == 0
+    assert dry.stdout.splitlines()[:-1] == wet.stdout.splitlines()[:-1]
+    assert "dry run" in dry.stdout
+
+
+def test_files_that_limpet_has_are_not_overwritten(octoprint: Path, data: Path) -> None:
+    (data / "uploads/parts").mkdir(parents=True)
+    (data / "uploads/one.gcode").write_text("another")
+    (data / "uploads/parts/model.stl").write_text("SOLID\n")
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert (data / "uploads/one.gcode").read_text() == "another"
+    assert (data / "uploads/parts/model.stl").read_text() == "SOLID\n"
+    assert "uploads/one.gcode: there is another one of this name here" in done.stdout
+    assert "uploads: 1 file\n" in done.stdout.partition("There already:")[2]
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_taken(octoprint: Path, data: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "keys.yaml").write_text("ada: []")
+    (secret / "far.gcode").write_text("G28")
+    (octoprint / "users.yaml").write_text("ada:\n  active: [\n")
+    (octoprint / "groups.yaml").write_bytes(b"a: b\nc: \xff\n")
+    (octoprint / "printerProfiles/huge.profile").write_text("#" * (1 << 21))
+    os.mkfifo(octoprint / "printerProfiles/pipe.profile")
+    (octoprint / "printerProfiles/link.profile").symlink_to(secret / "keys.yaml")
+    (octoprint / "printerProfiles/deep.profile").write_text("[" * 5000)
+    (octoprint / "printerProfiles/run.profile").write_text("!!python/object/apply:os.getcwd []")
+    (octoprint / "data/appkeys/keys.yaml").unlink()
+    (octoprint / "data/appkeys").rmdir()
+    (octoprint / "data/appkeys").symlink_to(secret)
+    (octoprint / "uploads/far.gcode").symlink_to(secret / "far.gcode")
+    (octoprint / "uploads/folder").symlink_to(secret)
+    os.mkfifo(octoprint / "uploads/pipe.gcode")
+    before = everything(octoprint)
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    left = done.stdout.partition("Left:")[2]
+    for words in (
+        "users.yaml: line 3: ",
+        "groups.yaml: line 2: this is not UTF-8",
+        "huge.profile: it is larger than",
+        "pipe.profile: it is not a regular file",
+        "link.profile: it is a symbolic link",
+        "deep.profile: it is nested too deeply",
+        "run.profile: line 1: ",
+        "data/appkeys/keys.yaml: it is a symbolic link, or inside of one",
+        "uploads/far.gcode: it is a symbolic link",
+        "uploads/folder: it is a symbolic link",
+        "uploads/pipe.gcode: it is not a regular file",
+    ):
+        assert words in left
+    assert not (data / "uploads/far.gcode").exists()
+    assert (data / "uploads/one.gcode").exists()
+    assert [key.name for key in KeyStore(data / "keys.json").list()] == ["octoprint-global"]
+    assert everything(octoprint) == before
+
+
+def test_a_folder_of_uploads_that_is_a_link_is_not_followed(octoprint: Path, data: Path, tmp_path: Path) -> None:
+    (octoprint / "uploads").rename(tmp_path / "elsewhere")
+    (octoprint / "uploads").symlink_to(tmp_path / "elsewhere")
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert "a symbolic link is not followed" in done.stdout
+    assert not (data / "uploads").exists()
+
+
+def test_a_file_that_does_not_arrive_leaves_nothing_half(octoprint: Path, data: Path) -> None:
+    (data / "uploads").mkdir(parents=True)
+    (data / "uploads/parts").write_text("a file where a folder should be")
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert "uploads/parts/model.stl: " in done.stdout.partition("Left:")[2]
+    assert {path.name for path in (data / "uploads").iterdir()} == {"one.gcode", "parts"}
+
+
+@pytest.mark.parametrize("missing", ["folder", "config.yaml"])
+def test_what_is_no_folder_of_an_octoprint_is_said(tmp_path: Path, data: Path, missing: str) -> None:
+    folder = tmp_path / "nothing"
+    if missing == "config.yaml":
+        folder.mkdir()
+
+    done = limpet("import-octoprint", str(folder), data=data)
+
+    assert done.returncode == 2
+    assert missing in done.stderr
+    assert not data.exists()
+
+
+def test_the_data_folder_cannot_be_inside_of_octoprints(octoprint: Path) -> None:
+    before = everything(octoprint)
+
+    assert limpet("import-octoprint", str(octoprint), data=octoprint / "limpet").returncode == 2
+    assert everything(octoprint) == before
+
+
+def test_broken_settings_of_limpet_are_told_and_nothing_is_written(octoprint: Path, data: Path) -> None:
+    data.mkdir()
+    (data / "limpet.toml").write_text("port = \n")
+
+    done = limpet("import-octoprint", str(octoprint), data=data)
+
+    assert done.returncode == 2
+    assert "limpet.toml, line 1" in done.stderr
+    assert not (data / "users.json").exists()
