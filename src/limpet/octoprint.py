@@ -20,14 +20,12 @@ from limpet.profiles import DEFAULT_PROFILE, Profile
 from limpet.settings import (
     COLORS,
     DEFAULT_PRINTER,
-    DEFAULT_PROFILE,
     AppearanceSettings,
     CommandSettings,
     KeyPath,
     PortSettings,
     Preset,
     PrinterSettings,
-    Profile,
     WebcamSettings,
 )
 from limpet.users import is_user_name
