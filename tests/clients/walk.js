@@ -27,6 +27,7 @@ for (const name of ["base.js", ...names]) {
 }
 
 const OctoPrint = window.OctoPrint;
+global.OctoPrint = OctoPrint; // Some of its parts look for it there.
 OctoPrint.options.baseurl = address;
 OctoPrint.options.apikey = key;
 
