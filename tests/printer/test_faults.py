@@ -150,13 +150,13 @@ async def test_a_printer_that_hangs_is_suspected_given_up_and_taken_up_when_it_g
             await answered(printer)
             process.send_signal(signal.SIGSTOP)
             printer.send("M114")
-            await eventually(lambda: (now := printer.figures()) is not None and now.suspect)
-            now = await failed(printer, "timeout")
+            await eventually(lambda: (now := printer.figures()) is not None and now.suspect, within=15.0)
+            now = await failed(printer, "timeout", within=15.0)
             assert "M114" in failure(now).fault.message
             assert failure(now).waiting
-            assert failure(await failed(printer, "no_answer")).waiting
+            assert failure(await failed(printer, "no_answer", within=15.0)).waiting
             process.send_signal(signal.SIGCONT)
-            await operational(printer)
+            await operational(printer, within=15.0)
 
 
 async def test_a_host_that_has_slept_hears_what_it_was_told_meanwhile(

@@ -151,9 +151,9 @@ class Session:
 
     @property
     def suspect(self) -> bool:
-        """A question has gone unanswered, and nothing at all was heard since."""
+        """A question has gone unanswered, and nothing was heard since it was asked again."""
         in_flight = self._window.in_flight
-        return bool(in_flight and in_flight[0].retries and self.figures.heard_at < in_flight[0].asked_at)
+        return bool(in_flight and in_flight[0].retries and self.figures.heard_at < in_flight[0].sent_at)
 
     @property
     def deadline(self) -> float | None:
