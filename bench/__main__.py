@@ -12,20 +12,23 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from . import hosts, report
+from . import hosts, many, report
 from .cases import CASES, Case
 from .connection import QUICK, Figures, Plan, measure, measure_load
 from .detection import MakeHost, Outcome, run_case
 from .hosts import BenchError, Host
 
-WHAT = "server: start, memory, requests, connect (the default); detection: finding a printer and holding on to it"
+WHAT = (
+    "server: start, memory, requests, connect (the default); detection: finding a printer and holding on to it; "
+    "many: 50 printers in one Limpet beside one"
+)
 Measured = tuple[str, str, object]
 """Which rounds, in words; the table; the figures of every round."""
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Limpet and OctoPrint side by side.")
-    parser.add_argument("what", nargs="?", choices=["server", "detection"], default="server", help=WHAT)
+    parser.add_argument("what", nargs="?", choices=list(MEASURES), default="server", help=WHAT)
     parser.add_argument(
         "--rounds", type=int, help="each program is measured this often (default: 3; OctoPrint's detection 1)"
     )
@@ -40,6 +43,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(words)
     if arguments.rounds is not None and not 1 <= arguments.rounds <= 100:
         parser.error("--rounds must be from 1 to 100")
+    if arguments.what == "many":
+        arguments.only = "limpet"
     if arguments.only != "limpet" and arguments.octoprint is None:
         parser.error("--octoprint is needed, or --only limpet")
     return arguments
@@ -116,15 +121,29 @@ def measure_detection(arguments: argparse.Namespace) -> Measured:
     return f"medians of {words}", report.cases_table(results), figures
 
 
+def measure_many(arguments: argparse.Namespace) -> Measured:
+    plan = QUICK if arguments.quick else Plan()
+    rounds = arguments.rounds or 3
+    results: dict[int, list[Figures]] = {count: [] for count in many.COUNTS}
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}:")
+        for count in many.COUNTS if number % 2 == 0 else reversed(many.COUNTS):
+            results[count].append(many.measure(arguments.limpet, count, plan, step))
+        say(" done\n")
+    return f"medians of {rounds} interleaved rounds", many.table(results, plan.idle), results
+
+
+MEASURES = {"server": measure_server, "detection": measure_detection, "many": measure_many}
+
+
 def main() -> int:
     arguments = parse()
     busy = os.getloadavg()[0]
     # A terminated run must unwind like Ctrl-C does, or its servers would stay behind.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    measure = measure_detection if arguments.what == "detection" else measure_server
     try:
-        rounds, table, figures = measure(arguments)
+        rounds, table, figures = MEASURES[arguments.what](arguments)
     except BenchError as fault:
         say(f"\nscripts/bench: {fault}\n")
         return 1

@@ -1,4 +1,5 @@
-"""`python -m bench.load PORT CLIENTS SECONDS`: keep-alive clients that ask one path as fast as it answers.
+"""`python -m bench.load PORT CLIENTS SECONDS [PATH ...]`: keep-alive clients that ask the paths in turn, as fast as
+they are answered.
 
 A process of its own on plain sockets and epoll, so that it neither shares the server's core nor holds it up;
 where there is a second core it never sleeps.
@@ -15,7 +16,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 
 from .hosts import ADDRESS, API_KEY, CONNECTION, BenchError
@@ -23,7 +26,7 @@ from .hosts import ADDRESS, API_KEY, CONNECTION, BenchError
 WARM_UP = 0.5
 DRAINS_WITHIN = 10.0
 LARGEST_ANSWER = 1 << 20
-REQUEST = f"GET {CONNECTION} HTTP/1.1\r\nHost: {ADDRESS}\r\nX-Api-Key: {API_KEY}\r\n\r\n".encode()
+REQUEST = f"GET %s HTTP/1.1\r\nHost: {ADDRESS}\r\nX-Api-Key: {API_KEY}\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Load:
 class Client:
     """One connection with one request under way; times are those of `time.perf_counter`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
+        self._requests = requests
         self.socket = socket.create_connection((ADDRESS, port), timeout=5)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.asked_at = 0.0
@@ -47,7 +51,7 @@ class Client:
 
     def ask(self, now: float) -> None:
         self.asked_at = now
-        self.socket.sendall(REQUEST)
+        self.socket.sendall(next(self._requests))
 
     def answered(self) -> bool:
         """Reads what is there; true when the answer is complete, which must be a 200."""
@@ -69,12 +73,13 @@ class Client:
         return True
 
 
-def generate(port: int, clients: int, seconds: float) -> Load:
+def generate(port: int, clients: int, seconds: float, paths: Sequence[str] = (CONNECTION,)) -> Load:
     """Runs the load after a short warm-up and counts what comes back within `seconds`.
 
     Requests under way at the end are waited for: a slow one is in the latencies, but not in the rate.
     """
-    everyone = [Client(port) for _ in range(clients)]
+    requests = cycle([(REQUEST % path).encode() for path in paths])
+    everyone = [Client(port, requests) for _ in range(clients)]
     gc.disable()
     begin = time.perf_counter() + WARM_UP
     end = begin + seconds
@@ -115,9 +120,9 @@ def _exchange(everyone: list[Client], end: float) -> list[tuple[float, float]]:
     return exchanges
 
 
-def in_own_process(port: int, clients: int, seconds: float) -> Load:
+def in_own_process(port: int, clients: int, seconds: float, paths: Sequence[str] = (CONNECTION,)) -> Load:
     """`generate` in a process of its own."""
-    command = [sys.executable, "-m", "bench.load", str(port), str(clients), str(seconds)]
+    command = [sys.executable, "-m", "bench.load", str(port), str(clients), str(seconds), *paths]
     limit = WARM_UP + seconds + DRAINS_WITHIN + 10
     root = Path(__file__).parents[1]
     try:
@@ -131,6 +136,7 @@ def in_own_process(port: int, clients: int, seconds: float) -> Load:
 
 if __name__ == "__main__":
     try:
-        print(json.dumps(asdict(generate(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))))
+        load = generate(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4:] or (CONNECTION,))
+        print(json.dumps(asdict(load)))
     except (BenchError, OSError) as fault:
         sys.exit(str(fault))

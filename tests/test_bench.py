@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from bench import hosts, report
+from bench import hosts, many, report
 from bench.cases import CASES, Case, Printer
+from bench.connection import Plan
 from bench.detection import Outcome, Seen, judge, run_case
 from bench.impostors import KINDS, Impostor
 
@@ -106,3 +107,12 @@ def test_a_locked_port_is_one_to_a_real_host() -> None:
 def test_a_pulled_printer_comes_back_in_the_same_run() -> None:
     outcome = run(Case("", (Printer(115200, 0.1),), named_rate=115200, then="replug", limit=20))
     assert outcome.good, outcome
+
+
+def test_many_printers_are_measured_beside_one() -> None:
+    plan = Plan(settle=0.0, idle=0.1, load=0.3)
+    figures = many.measure(LIMPET, 3, plan, lambda _: None)
+    assert 0 < figures["operational_s"] < 20
+    table = many.table({1: [figures], 50: [{**figures, "p99_ms": figures["p99_ms"] * 3}]}, plan.idle)
+    assert "0.00 a printer, at most 2: met" in table
+    assert "3.0×, at most 2×: MISSED" in table

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from limpet.errors import LimpetError
-from limpet.fleet import AUTO, Fleet
+from limpet.errors import BadRequest, Conflict, LimpetError
+from limpet.fleet import AUTO, MAX_PROFILES, Fleet
 from limpet.printer.connection import Target
 from limpet.printer.state import State
+from limpet.profiles import Profile
 from limpet.settings import SettingsFile
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import QUICK, eventually, nothing_left, openers, printer_at
@@ -131,6 +133,72 @@ async def test_a_printer_may_be_left_alone_once_lost(build: Build) -> None:
     fleet = build("[printers.a]\nreconnect = false\n[printers.b]\n")
     assert not target(fleet, "a").faithful
     assert target(fleet, "b").faithful
+
+
+# -- profiles --
+
+
+async def test_a_new_profile_is_there_at_once_and_in_the_file(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    await fleet.add_profile("new", Profile(name="New", width=180.0, extruder_offsets=((0.0, 0.0), (18.5, 0.0))))
+    assert text_of(path).startswith(COMMENTED)
+    assert text_of(path).endswith(
+        '[profiles.new]\nname = "New"\nwidth = 180.0\nextruder_offsets = [[0.0, 0.0], [18.5, 0.0]]\n'
+    )
+    await fleet.remember(fleet.default, {"profile": "new"})
+    assert fleet.profile(fleet.default).width == 180.0
+    assert SettingsFile(path).load() == fleet.settings
+
+
+async def test_a_changed_profile_has_in_the_file_what_is_not_as_usual(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    await fleet.change_profile("fast", lambda profile: structs.replace(profile, max_bed=80.0, color="red"))
+    await fleet.change_profile("fast", lambda profile: structs.replace(profile, color="default"))
+    assert text_of(path) == COMMENTED + "max_bed = 80.0\n"
+    assert SettingsFile(path).load() == fleet.settings
+
+
+async def test_a_profile_is_made_once(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    with pytest.raises(BadRequest):
+        await fleet.add_profile("fast", Profile(name="Again"))
+    assert text_of(path) == COMMENTED
+
+
+async def test_there_is_an_end_to_profiles(build: Build) -> None:
+    fleet = build("".join(f"[profiles.p{number}]\n" for number in range(MAX_PROFILES - 1)))
+    with pytest.raises(Conflict, match=str(MAX_PROFILES)):
+        await fleet.add_profile("new", Profile(name="New"))
+
+
+async def test_a_profile_goes_when_no_printer_has_or_prefers_it(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    for id in ("_default", "fast"):
+        with pytest.raises(Conflict, match="Cannot delete default profile"):
+            await fleet.remove_profile(id)
+    await fleet.remember(fleet.default, {"profile": "_default"})
+    await fleet.remove_profile("fast")
+    assert "fast" not in fleet.profiles
+    assert "[profiles" not in text_of(path)
+    with pytest.raises(LookupError):
+        await fleet.remove_profile("fast")
+
+
+async def test_a_profile_that_a_printer_is_connected_with_stays(build: Build) -> None:
+    fleet = build("[profiles.fast]\n")
+    printer = fleet.default
+    async with stopped_at_the_end(fleet):
+        printer.connect(fleet.target(printer, port=VIRTUAL, baudrate=115200, profile="fast"))
+        await eventually(lambda: printer.snapshot.state is State.OPERATIONAL)
+        with pytest.raises(Conflict, match="Cannot delete currently selected profile"):
+            await fleet.remove_profile("fast")
+
+
+async def test_profiles_that_are_saved_at_once_are_all_kept(build: Build, path: Path) -> None:
+    fleet = build(COMMENTED)
+    await asyncio.gather(*(fleet.add_profile(f"p{number}", Profile(name="P")) for number in range(5)))
+    assert {f"p{number}" for number in range(5)} < fleet.profiles.keys()
+    assert SettingsFile(path).load() == fleet.settings
 
 
 # -- what is remembered --

@@ -273,6 +273,7 @@ async def test_garbage_slows_nobody_and_is_no_command(bench: Bench, noise: bytes
         "M115",
         "M117",
         "M155",
+        "M20 ",
         "M27",
     }
 
@@ -382,6 +383,12 @@ async def test_closing_hangs_up_and_removes_the_link(bench: Bench, link: Path) -
     assert not is_there(link)
     bench.passthrough.close()
     await bench.answers_others()
+
+
+async def test_with_its_printer_it_goes_too(bench: Bench, link: Path) -> None:
+    await bench.printer.remove()
+    await bench.guest.hears("hung up")
+    await eventually(lambda: not is_there(link))
 
 
 async def test_closing_while_a_guest_does_not_read_leaves_nothing_behind(bench: Bench) -> None:

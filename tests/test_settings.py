@@ -140,6 +140,25 @@ def test_the_default_profile_may_be_renamed(path: Path) -> None:
     assert load(path, "[profiles._default]\nname = 'Mine'").profiles == {"_default": Profile(name="Mine")}
 
 
+def test_the_default_profile_keeps_its_name_when_something_else_is_set(path: Path) -> None:
+    assert load(path, "[profiles._default]\nwidth = 180").profiles == {"_default": Profile(name="Default", width=180.0)}
+
+
+def test_a_profile_says_what_a_printer_is_like(path: Path) -> None:
+    profile = load(path, "[profiles.a]\nform_factor = 'circular'\nwidth = 180\nextruders = 2\nx_max = 95").profiles["a"]
+    assert profile.volume == (180, 180, 200)
+    assert profile.box == {"x": (-90, 95), "y": (-90, 90), "z": (0, 200)}
+    assert profile.heaters == ("tool0", "tool1", "bed")
+    assert [profile.limit(heater) for heater in ("tool1", "bed", "chamber")] == [350, 150, 100]
+
+
+def test_a_box_that_is_smaller_than_the_volume_is_no_box(path: Path) -> None:
+    inside = load(path, "[profiles.a]\nx_min = 5\nz_max = 100").profiles["a"]
+    assert inside.box == {"x": (0, 200), "y": (0, 200), "z": (0, 200)}
+    assert not inside.goes_beyond
+    assert load(path, "[profiles.a]\nx_min = -5").profiles["a"].goes_beyond
+
+
 def test_the_rates_of_the_seed_are_offered_fastest_first() -> None:
     assert PortSettings().baudrates == BAUDRATES == (250000, 230400, 115200, 57600, 38400, 19200, 9600)
 
@@ -192,6 +211,13 @@ FAULTS: list[tuple[str | bytes, str]] = [
     ("[printers._default]", "line 1: printers._default: bad id"),
     ("[printers.'a b']", 'line 1: printers."a b": bad id'),
     (f"[profiles.{'a' * 33}]", f"line 1: profiles.{'a' * 33}: bad id"),
+    ("[profiles.a]\nwidth = 0", "line 2: profiles.a.width: expected float > 0.0, got 0"),
+    ("[profiles.a]\nmax_bed = nan", "line 2: profiles.a.max_bed: expected float >= 0.0, got nan"),
+    ("[profiles.a]\norigin = 'left'", 'line 2: profiles.a.origin: expected "lowerleft" or "center", got \'left\''),
+    (
+        "[profiles.a]\nextruder_offsets = [[0, 0], [1, 'x']]",
+        "line 2: profiles.a.extruder_offsets: item 2: expected float, got str",
+    ),
     ("[printers.a]\n\nprofile = 'x'", 'line 3: printers.a.profile: no profile "x", expected one of _default'),
     ("default_printer = 'x'", 'line 1: default_printer: no printer "x", expected one of default'),
     ("[printers.a]\nport='p'\n[printers.b]\nport='p'", 'line 4: printers.b.port: "p" is the port of printer a'),
@@ -416,6 +442,24 @@ def test_a_whole_printer_can_be_removed(path: Path) -> None:
     assert edited(path, "[printers.a]\n[printers.b]\nport = 'p'\n", {("printers", "b"): None}) == "[printers.a]\n"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "[printers.a]\n\n# two\n[printers.b]  # it\n# its\nport = 'p'\nname = '''\n[x]'''\n\n# below\n[virtual]\n",
+            "[printers.a]\n\n# two\n\n# below\n[virtual]\n",
+        ),
+        ("[printers.a]\n\n[printers.b]\n\n[virtual]", "[printers.a]\n\n[virtual]"),
+        ("[printers.b]\nport = 'p'\n[virtual]\n[printers.a]", "[virtual]\n[printers.a]"),
+        ("printers.b.port = 'p'\nprinters.a.port = 'q'\n", "printers.a.port = 'q'\n"),
+        ("[printers]\na = {}\nb = { port = 'p' } # x\n", "[printers]\na = {}\n"),
+        ("printers = { a = {}, b = {} }\n", "printers = { a = {}  }\n"),
+    ],
+)
+def test_a_removed_printer_takes_its_own_lines_along(path: Path, before: str, after: str) -> None:
+    assert edited(path, before, {("printers", "b"): None}) == after
+
+
 def test_an_edit_that_changes_nothing_writes_nothing(path: Path) -> None:
     path.write_text("[printers.default]\nport = 'p'\nbaudrate = 115_200\n")
     before = path.stat()
@@ -486,6 +530,40 @@ def test_the_file_keeps_its_mode_and_a_link_stays_a_link(tmp_path: Path, path: P
     assert path.is_symlink()
     assert (tmp_path / "real.toml").read_text() == '[printers.default]\nport = "p"\n'
     assert (tmp_path / "real.toml").stat().st_mode & 0o777 == 0o640
+
+
+WITH_TABLES = """\
+# top
+[profiles.a] # the first
+name = "A" # tail
+model = '''
+# no comment
+'''
+
+# about b
+[profiles.b]
+name = "B"
+
+# the end
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        (WITH_TABLES, '# top\n\n# about b\n[profiles.b]\nname = "B"\n\n# the end\n'),
+        ("[ports]\nvirtual = true\n\n[profiles.a]\nname = 'A'\n", "[ports]\nvirtual = true\n"),
+        ("profiles.a.name = 'A'\nprofiles.b.name = 'B' # b\n", "profiles.b.name = 'B' # b\n"),
+    ],
+)
+def test_a_table_goes_and_what_stands_around_it_stays(path: Path, text: str, rest: str) -> None:
+    assert edited(path, text, {("profiles", "a"): None}) == rest
+
+
+def test_a_table_that_something_refers_to_stays(path: Path) -> None:
+    path.write_text("[printers.x]\nprofile = 'a'\n[profiles.a]\n")
+    with pytest.raises(SettingsError, match=r'printers.x.profile: no profile "a"'):
+        SettingsFile(path).edit({("profiles", "a"): None})
 
 
 def test_edits_at_the_same_time_are_all_kept(path: Path) -> None:
@@ -621,7 +699,7 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
     expected = {"default_printer": "the first one", "virtual.<option>": "the virtual printer's"}
     for table, kind in tables.items():
         for field in msgspec.structs.fields(kind):
-            unset = {"printers.<id>": "detect"}.get(table, "none")
+            unset = {"printers.<id>": "detect", "profiles.<id>": "the volume's"}.get(table, "none")
             if field.name.startswith("passthrough"):
                 unset = "off"
             missing = "must be there" if field.name == "run" else "the id"

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from msgspec import structs
 
+from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised, SettingsChanged
 from limpet.printer.target import Patience, Target
-from limpet.settings import KeyPath, PrinterSettings, Profile, Settings, SettingsFile, Value
+from limpet.profiles import DEFAULT_PROFILE, Profile
+from limpet.settings import (
+    DEFAULT_PRINTER,
+    ID_RULE,
+    Kept,
+    KeyPath,
+    PrinterSettings,
+    Settings,
+    SettingsFile,
+    Value,
+    is_id,
+)
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
+MAX_PROFILES = 100
+MAX_PRINTERS = 200
+"""Printers, when more are added while the server runs."""
 STOP_TIME = 0.5
 """Seconds that a file which is being written is waited for at the end."""
 
@@ -30,6 +47,8 @@ class Fleet:
         self, file: SettingsFile, settings: Settings, openers: Openers, *, patience: Patience | None = None
     ) -> None:
         self._file = file
+        self._openers = openers
+        self._patience = patience
         self.settings = settings
         self.ports = PortList(
             added=settings.ports.added,
@@ -39,25 +58,31 @@ class Fleet:
         )
         self.instance = instance_id(file.path.with_name("instance-id"))
         """The UUID by which clients know this server again, wherever it is."""
+        self.news = asyncio.Event()
+        """Set when settings have changed; for one that waits for it, who clears it."""
         self._memory = Memory(file.path.with_name("known.json"))
         self._learning: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
-        self._printers = {
-            id: Printer(
-                id,
-                self.ports,
-                openers,
-                additional_baudrates=settings.ports.additional_baudrates,
-                reserved=partial(self._devices_of_others, id),
-                learn=partial(self._learn, id),
-                patience=patience,
-            )
-            for id in settings.printers
-        }
+        self._printers = {id: self._make(id) for id in settings.printers}
+
+    def _make(self, id: str) -> Printer:
+        return Printer(
+            id,
+            self.ports,
+            self._openers,
+            additional_baudrates=self.settings.ports.additional_baudrates,
+            reserved=partial(self._devices_of_others, id),
+            learn=partial(self._learn, id),
+            patience=self._patience,
+        )
 
     @property
     def default(self) -> Printer:
         return self._printers[self.settings.default_printer]
+
+    def uuid_of(self, printer: Printer) -> str:
+        """The UUID by which clients know an OctoPrint again: the default printer is the server itself."""
+        return self.instance if printer is self.default else str(uuid.uuid5(uuid.UUID(self.instance), printer.id))
 
     def get(self, id: str) -> Printer | None:
         return self._printers.get(id)
@@ -78,7 +103,9 @@ class Fleet:
         return [port.path for port in self.ports.current(_now())]
 
     def preferences(self, printer: Printer) -> PrinterSettings:
-        """What is remembered about this printer."""
+        """What is remembered about this printer. Raises NotFound when it has been removed."""
+        if printer.removed:
+            raise NotFound(f"The printer {printer.id} has been removed")
         return self.settings.printers[printer.id]
 
     def preferred_port(self, printer: Printer) -> str | None:
@@ -87,11 +114,24 @@ class Fleet:
         port = find(self.ports.current(_now()), name) if name is not None else None
         return port.path if port is not None else name
 
-    async def remember(self, printer: Printer, changes: Mapping[str, Value | None]) -> None:
-        """Save settings of one printer: port, baudrate (None or AUTO/0: detect), profile, autoconnect.
+    async def remember(self, printer: Printer, changes: Mapping[str, Value | None], *, default: bool = False) -> None:
+        """Save settings of one printer: port, baudrate (None or AUTO/0: detect), profile, autoconnect and so on.
 
-        Raises LimpetError when they cannot be saved; nothing has changed then.
+        `default` makes it the default one. Raises LimpetError when they cannot be saved; nothing has changed then.
         """
+        kept = self._lasting(changes)
+        edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
+        if default:
+            edits["default_printer",] = printer.id
+        async with self._saving:
+            row = structs.replace(self.preferences(printer), **kept)
+            await asyncio.to_thread(self._file.edit, edits)
+            # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
+            self._hold({**self.settings.printers, printer.id: row}, printer.id if default else None)
+        printer.tell(SettingsChanged())
+
+    def _lasting(self, changes: Mapping[str, Value | None]) -> dict[str, Value | None]:
+        """The same, as it is saved."""
         kept = dict(changes)
         if kept.get("port") == AUTO:
             kept["port"] = None
@@ -102,13 +142,59 @@ class Fleet:
             kept["port"] = stable(port, ports) if port is not None else name
         if kept.get("baudrate") == 0:
             kept["baudrate"] = None
+        return kept
+
+    def _hold(self, printers: dict[str, PrinterSettings], default: str | None = None) -> None:
+        default = default or self.settings.default_printer
+        self.settings = structs.replace(self.settings, printers=printers, default_printer=default)
+        self.news.set()
+
+    async def add(self, id: str, values: Mapping[str, Value | None]) -> Printer:
+        """A new printer, saved and there at once; `values` are its settings. Raises LimpetError, and adds none then."""
+        if not is_id(id):
+            raise BadRequest(f"id is invalid: expected {ID_RULE}")
+        kept = {"name": id, **{key: value for key, value in self._lasting(values).items() if value is not None}}
+        edits: dict[KeyPath, Value | None] = {("printers", id, key): value for key, value in kept.items()}
         async with self._saving:
-            edits: dict[KeyPath, Value | None] = {("printers", printer.id, key): value for key, value in kept.items()}
-            await asyncio.to_thread(self._file.edit, edits)
-            # What a person has changed in the file meanwhile holds from the next start on, and then all of it.
-            row = structs.replace(self.preferences(printer), **kept)
-            self.settings = structs.replace(self.settings, printers={**self.settings.printers, printer.id: row})
-        printer.tell(SettingsChanged())
+            if id in self._printers:
+                raise Conflict(f"There is a printer {id} already")
+            if len(self._printers) >= MAX_PRINTERS:
+                raise Conflict(f"There are {MAX_PRINTERS} printers already")
+            self._check_port_is_free(id, values)
+            if self.settings.printers == {DEFAULT_PRINTER: PrinterSettings(name=DEFAULT_PRINTER)}:
+                # Nothing may be written about the one that is there without any; it would go with the first that is.
+                edits = {("printers", DEFAULT_PRINTER, "name"): DEFAULT_PRINTER, **edits}
+            saved = await asyncio.to_thread(self._file.edit, edits)
+            self._hold({**self.settings.printers, id: saved.printers[id]})
+            printer = self._printers[id] = self._make(id)
+        self._connect_at_start(printer)
+        return printer
+
+    async def remove(self, printer: Printer) -> None:
+        """Disconnect it, end what listens to it and forget it. Raises LimpetError; nothing has changed then."""
+        async with self._saving:
+            self.preferences(printer)
+            if printer is self.default:
+                raise Conflict("This is the default printer; make another one the default first")
+            await asyncio.to_thread(self._file.edit, {("printers", printer.id): None})
+            self._hold({id: row for id, row in self.settings.printers.items() if id != printer.id})
+            del self._printers[printer.id]
+            await printer.remove()
+        if self._memory.forget(printer.id):
+            self._save_memory()
+
+    async def change_printer(
+        self, printer: Printer, changes: Mapping[str, Value | None], *, default: bool = False
+    ) -> None:
+        """`remember`, for changes that a person makes. Raises Conflict when the port is another printer's."""
+        self._check_port_is_free(printer.id, changes)
+        await self.remember(printer, changes, default=default)
+
+    def _check_port_is_free(self, id: str, changes: Mapping[str, Value | None]) -> None:
+        name = changes.get("port")
+        port = find(self.ports.look(), name) if isinstance(name, str) else None
+        if port is not None and port.device in self._devices_of_others(id):
+            raise Conflict(f"{name} is the port of another printer")
 
     async def change(self, changes: Mapping[KeyPath, Value | None]) -> None:
         """Save settings that hold from now on, for all printers. Raises LimpetError; nothing has changed then.
@@ -121,6 +207,52 @@ class Fleet:
             self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
         for printer in self:
             printer.tell(SettingsChanged())
+        self.news.set()
+
+    def profile(self, printer: Printer) -> Profile:
+        """What this printer is like: the profile that it was connected with, else the preferred one."""
+        return self.profiles.get(self.profile_id(printer)) or self.profiles[DEFAULT_PROFILE]
+
+    def profile_id(self, printer: Printer) -> str:
+        return printer.snapshot.profile or self.preferences(printer).profile
+
+    async def add_profile(self, id: str, profile: Profile) -> None:
+        """Save a new profile. Raises BadRequest when the id is taken, LimpetError when it cannot be saved."""
+        async with self._saving:
+            if id in self.profiles:
+                raise BadRequest(f"Profile {id} already exists")
+            if len(self.profiles) >= MAX_PROFILES:
+                raise Conflict(f"There are {MAX_PROFILES} profiles already")
+            await self._save_profile(id, profile)
+
+    async def change_profile(self, id: str, change: Callable[[Profile], Profile]) -> None:
+        """Save what `change` makes of a profile. Raises LookupError when it is gone, LimpetError as above."""
+        async with self._saving:
+            await self._save_profile(id, change(self.profiles[id]))
+
+    async def remove_profile(self, id: str) -> None:
+        """Raises Conflict when a printer has the profile or prefers it, LookupError when it is not there."""
+        async with self._saving:
+            if id == DEFAULT_PROFILE or any(self.preferences(printer).profile == id for printer in self):
+                raise Conflict("Cannot delete default profile")
+            if any(self.profile_id(printer) == id for printer in self):
+                raise Conflict("Cannot delete currently selected profile")
+            others = {key: profile for key, profile in self.profiles.items() if key != id}
+            if len(others) == len(self.profiles):
+                raise LookupError(id)
+            await asyncio.to_thread(self._file.edit, {("profiles", id): None})
+            self.settings = structs.replace(self.settings, profiles=others)
+
+    async def _save_profile(self, id: str, profile: Profile) -> None:
+        before = self.profiles.get(id)
+        edits: dict[KeyPath, Kept | None] = {}
+        for field in structs.fields(Profile):
+            value = getattr(profile, field.name)
+            if before is None or value != getattr(before, field.name):
+                # What is as it would be anyway need not stand in the file.
+                edits["profiles", id, field.name] = None if value == field.default else _plain(value)
+        settings = await asyncio.to_thread(self._file.edit, edits)
+        self.settings = structs.replace(self.settings, profiles={**self.profiles, id: settings.profiles[id]})
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
@@ -145,9 +277,12 @@ class Fleet:
     def start(self) -> None:
         """Connect the printers that are to be connected at startup; they are waited for."""
         for printer in self:
-            if self.preferences(printer).autoconnect:
-                target = self.target(printer, port=None, baudrate=None, profile=None)
-                printer.connect(replace(target, patient=True))
+            self._connect_at_start(printer)
+
+    def _connect_at_start(self, printer: Printer) -> None:
+        if self.preferences(printer).autoconnect:
+            target = self.target(printer, port=None, baudrate=None, profile=None)
+            printer.connect(replace(target, patient=True))
 
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
@@ -157,13 +292,17 @@ class Fleet:
 
     def _learn(self, id: str, recognised: PrinterRecognised) -> None:
         """Remember where a printer was found, unless that is another port than the one that is saved for it."""
-        if self.settings.printers[id].port not in (None, recognised.port):
+        row = self.settings.printers.get(id)
+        if row is None or row.port not in (None, recognised.port):
             return
         known = Known(port=recognised.port, baudrate=recognised.baudrate, identity=recognised.identity)
         if self._memory.learn(id, known):
-            saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
-            self._learning.add(saving)
-            saving.add_done_callback(self._learning.discard)
+            self._save_memory()
+
+    def _save_memory(self) -> None:
+        saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
+        self._learning.add(saving)
+        saving.add_done_callback(self._learning.discard)
 
     def _devices_of_others(self, id: str) -> set[str]:
         """What detection leaves alone: ports that other printers have open, or are saved for them."""
@@ -171,6 +310,10 @@ class Fleet:
         others = [printer for printer in self if printer.id != id]
         names = [name for one in others for name in (one.snapshot.port, self.preferences(one).port) if name]
         return {port.device for name in names if (port := find(ports, name)) is not None and port.path != VIRTUAL}
+
+
+def _plain(value: Any) -> Kept:
+    return [list(pair) for pair in value] if isinstance(value, tuple) else value
 
 
 def _now() -> float:

@@ -68,6 +68,12 @@ class Memory:
         self._known = {**self._known, printer: known}
         return new
 
+    def forget(self, printer: str) -> bool:
+        """True when something was known about the printer with this id; `save` keeps that nothing is."""
+        known = printer in self._known
+        self._known = {id: one for id, one in self._known.items() if id != printer}
+        return known
+
     def save(self) -> None:
         """Blocks for a moment (fsync)."""
         try:

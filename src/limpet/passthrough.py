@@ -21,7 +21,7 @@ wire = logging.getLogger("limpet.wire")
 
 
 class Passthrough:
-    """Joins a printer and a pseudo-terminal, from its making until `close`; made in a running event loop.
+    """Joins a printer and a pseudo-terminal, until `close` or the printer's removal; made in a running event loop.
 
     Only our own user may open the terminal, and the members of the group with the id `group`. Raises LimpetError when
     `link` cannot be made. Nothing that a guest does raises.
@@ -139,6 +139,9 @@ class Passthrough:
             async for event, now in self._events:
                 self._do(partial(self._on_event, event, now))
             if self._closed:
+                return
+            if self._printer.removed:
+                self.close()
                 return
             # So much was said at once that we were cut off, and whose ok was among it is not known.
             self._do(partial(self._guest.lose_printer, "The mirror could not follow the printer"))

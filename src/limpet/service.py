@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from limpet.discovery import Announcer, addresses_of, is_beyond_loopback
 from limpet.errors import LimpetError
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
@@ -50,17 +51,21 @@ async def serve(
     runner = runner_of(build_app(fleet, access))
     await runner.setup()
     passthroughs = ExitStack()
+    announcer = Announcer(fleet, port, partial(addresses_of, host))
     try:
         open_passthroughs(file, fleet, passthroughs)
         await listen(runner, host, port)
         announce(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
         fleet.start()
+        if settings.server.announce and is_beyond_loopback(host):
+            announcer.start()
         # What is there now stays, and need not be looked at by each full collection: 10 ms in which nothing else runs.
         gc.collect()
         gc.freeze()
         await stop.wait()
     finally:
         async with asyncio.TaskGroup() as group:
+            group.create_task(announcer.stop())
             group.create_task(fleet.stop())
             group.create_task(runner.cleanup())
         passthroughs.close()

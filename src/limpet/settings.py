@@ -20,15 +20,17 @@ from msgspec import Meta, Struct, field
 
 from limpet.errors import SettingsError
 from limpet.files import locked, read_limited, write_atomically
+from limpet.profiles import DEFAULT_PROFILE, Profile
 
 MAX_FILE_BYTES = 1 << 20
 BAUDRATES = (250000, 230400, 115200, 57600, 38400, 19200, 9600)
 """The rates that are always offered, as on OctoPrint's connection page."""
 DEFAULT_PRINTER = "default"
-DEFAULT_PROFILE = "_default"
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
+Kept = Value | list[list[float]]
+"""What the file may hold at a key."""
 KeyPath = tuple[str, ...]
 """Where a setting is: `("printers", "default", "port")`."""
 
@@ -51,6 +53,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5000
     cors_origins: tuple[_Origin, ...] = ()
+    announce: bool = True
 
 
 class PortSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,12 +102,6 @@ class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: _Name
     run: Annotated[tuple[str, ...], Meta(min_length=1)]
     confirm: Annotated[str, Meta(max_length=1024)] | None = None
-
-
-class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[profiles.<id>]`: a kind of printer."""
-
-    name: _Name
 
 
 class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,8 +170,8 @@ class SettingsFile:
         except _PlacedError as fault:
             raise self.error_at(fault.path, fault.message) from None
 
-    def edit(self, changes: Mapping[KeyPath, Value | None]) -> Settings:
-        """Sets each key to its value, or removes it for None, and returns the new settings.
+    def edit(self, changes: Mapping[KeyPath, Kept | None]) -> Settings:
+        """Sets each key to its value, or removes it (a whole table too) for None, and returns the new settings.
 
         Reads the file again first; comments, order and formatting of the rest survive (a list is replaced as
         a whole). The result is checked before it is written, and nothing is written when nothing changes.
@@ -187,11 +184,11 @@ class SettingsFile:
                 self._text = text
         return self._overridden(settings)
 
-    def preview(self, changes: Mapping[KeyPath, Value | None]) -> Settings:
+    def preview(self, changes: Mapping[KeyPath, Kept | None]) -> Settings:
         """What `edit` would make of it; writes nothing."""
         return self._overridden(self._changed(changes)[1])
 
-    def _changed(self, changes: Mapping[KeyPath, Value | None]) -> tuple[str, Settings]:
+    def _changed(self, changes: Mapping[KeyPath, Kept | None]) -> tuple[str, Settings]:
         settings = self.load()
         text, data = self._text, tomllib.loads(self._text)
         changes = {path: value for path, value in changes.items() if not _holds(data, path, value)}
@@ -202,7 +199,7 @@ class SettingsFile:
                 _change(data, path, value)
             settings = _decode(data)
             for path, value in changes.items():
-                text = _edited(text, path, value)
+                text = _edited(text, path, value) if value is not None else _without(text, path)
             _check_meaning(text, settings, next(iter(changes)))
         except _PlacedError as fault:
             raise SettingsError(f"{self.path}: not changed: {_dotted(fault.path)}: {fault.message}") from None
@@ -296,10 +293,16 @@ def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
 _S = TypeVar("_S", bound=Struct)
 
 
+def is_id(text: str) -> bool:
+    """Whether a printer or a profile may have this id."""
+    return _ID.fullmatch(text) is not None
+
+
 def _named(id_: str, table: Any, kind: type[_S], path: KeyPath) -> _S:
-    if not _ID.fullmatch(id_) and not (kind is Profile and id_ == DEFAULT_PROFILE):
-        raise _PlacedError(path, f"bad id, expected {_ID_RULE}")
-    named: _S = _convert({"name": id_, **_convert(table, dict[str, Any], path)}, kind, path)
+    if not is_id(id_) and not (kind is Profile and id_ == DEFAULT_PROFILE):
+        raise _PlacedError(path, f"bad id, expected {ID_RULE}")
+    name = "Default" if id_ == DEFAULT_PROFILE else id_
+    named: _S = _convert({"name": name, **_convert(table, dict[str, Any], path)}, kind, path)
     return named
 
 
@@ -405,7 +408,7 @@ def _check_passthroughs(settings: Settings) -> None:
 def line_of(text: str, path: KeyPath) -> int | None:
     """The line (from 1) of a key in valid TOML, else of the nearest table around it, else None."""
     best, place = 0, -1
-    for statement, offset in _statements(text):
+    for statement, offset, _ in _statements(text):
         common = next((i for i, (a, b) in enumerate(zip(statement, path, strict=False)) if a != b), None)
         common = min(len(statement), len(path)) if common is None else common
         if common > best:
@@ -413,20 +416,22 @@ def line_of(text: str, path: KeyPath) -> int | None:
     return text.count("\n", 0, place) + 1 if place >= 0 else None
 
 
-def _statements(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """The full key and the offset of each `[table]` and each `key = value`, in the order of the text."""
+def _statements(text: str) -> Iterator[tuple[KeyPath, int, int]]:
+    """The full key of each `[table]` and each `key = value`, and where its lines begin and end, in order."""
     table: KeyPath = ()
     at = 0
     while at < len(text):
+        begin, statement = at, None
         if header := _HEADER.match(text, at):
-            table = _parts(header[1])
-            yield table, at
+            table = statement = _parts(header[1])
             at = header.end()
         elif assignment := _ASSIGNMENT.match(text, at):
-            yield table + _parts(assignment[1]), at
+            statement = table + _parts(assignment[1])
             at = _end_of_value(text, assignment.end())
         newline = text.find("\n", at)
         at = newline + 1 if newline >= 0 else len(text)
+        if statement is not None:
+            yield statement, begin, at
 
 
 def _end_of_value(text: str, at: int) -> int:
@@ -449,7 +454,7 @@ def _parts(dotted: str) -> KeyPath:
 
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_ID_RULE = "a-z, 0-9, _ and -, at most 32 of them, the first one a letter or digit"
+ID_RULE = "a-z, 0-9, _ and -, at most 32 of them, the first one a letter or digit"
 _STRING = r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\''
 _KEY = rf"(?:{_STRING}|[A-Za-z0-9_-]++|[ \t.])++"
 _HEADER = re.compile(rf"[ \t]*+\[\[?({_KEY})\]")
@@ -470,14 +475,14 @@ def _quoted(text: str) -> str:
 # Edits
 
 
-def _holds(data: Mapping[str, Any], path: KeyPath, value: Value | None) -> bool:
+def _holds(data: Mapping[str, Any], path: KeyPath, value: Kept | None) -> bool:
     found: Any = data
     for part in path:
         found = found.get(part) if isinstance(found, dict) else None
     return type(found) is type(value) and bool(found == value)
 
 
-def _change(data: dict[str, Any], path: KeyPath, value: Value | None) -> None:
+def _change(data: dict[str, Any], path: KeyPath, value: Kept | None) -> None:
     for part in path[:-1]:
         data = data.setdefault(part, {})
         if not isinstance(data, dict):
@@ -488,7 +493,7 @@ def _change(data: dict[str, Any], path: KeyPath, value: Value | None) -> None:
         data[path[-1]] = value
 
 
-def _edited(text: str, path: KeyPath, value: Value | None) -> str:
+def _edited(text: str, path: KeyPath, value: Kept | None) -> str:
     # tomlkit takes 40 ms to import, which a start has no use for.
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
@@ -514,6 +519,27 @@ def _edited(text: str, path: KeyPath, value: Value | None) -> str:
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError) as error:
         raise _PlacedError(path, _BY_HAND) from error
+
+
+def _without(text: str, path: KeyPath) -> str:
+    """Without this key, or all of this table from its header to its last key. Comments around it stay."""
+    gone: list[tuple[int, int]] = []
+    inside = False
+    for statement, begin, end in _statements(text):
+        belongs = statement[: len(path)] == path
+        if belongs and inside:
+            gone[-1] = gone[-1][0], end
+        elif belongs:
+            gone.append((begin, end))
+        inside = belongs
+    if not gone:
+        return _edited(text, path, None)
+    for begin, end in reversed(gone):
+        before, after = text[:begin], text[end:]
+        # One blank line is enough between what is left, and none at the end.
+        text = before + (after.removeprefix("\n") if before.endswith("\n\n") else after)
+        text = text if after else before.rstrip("\n") + "\n" * bool(before.strip())
+    return text
 
 
 @contextmanager

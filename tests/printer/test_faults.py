@@ -78,6 +78,7 @@ async def test_a_flood_of_garbage_is_counted_changes_nothing_and_fills_no_memory
     board = Board()
     async with device_at(link, board.says, board.hears), one_printer(link) as printer:
         await connected(printer, port=str(link), baudrate=115200)
+        await eventually(lambda: printer.snapshot.sd_files)
         before = printer.snapshot
         board.noise = bytes(random.Random(1).choices(range(0x80, 0x100), k=3000)) + end
         await unreadable(printer, at_least=50_000)
@@ -106,7 +107,7 @@ def without_temperatures(now: Snapshot) -> Snapshot:
 )
 async def test_a_complaint_and_words_that_nobody_knows_end_nothing(printer: Printer, line: str) -> None:
     await connected(printer, **TO_VIRTUAL)
-    await answered(printer)
+    await eventually(lambda: printer.snapshot.sd_files)
     before, events = printer.snapshot, printer.subscribe()
     printer.send(f"!!DEBUG:send {line}")
     await answered(printer)

@@ -20,6 +20,7 @@ from limpet.printer.state import (
     ConnectionFailed,
     FileDeselected,
     FileSelected,
+    OffsetsChanged,
     PrinterRecognised,
     SdPrint,
     SelectedFile,
@@ -30,8 +31,12 @@ from limpet.printer.state import (
 )
 from limpet.protocol.events import (
     CapabilityReported,
+    CardGone,
+    CardListed,
+    CardReady,
     Event,
     FirmwareIdentified,
+    LineSent,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintEnded,
@@ -57,6 +62,10 @@ BUSY = Snapshot(
     candidates={"/dev/ttyACM0": FOUND},
     sd_print=SdPrint(1, 2, 3),
     selected=FILE,
+    offsets={"bed": 2.0},
+    tool=1,
+    sd_ready=True,
+    sd_files={"A.GCO": (1, None)},
 )
 
 EFFECTS: list[tuple[Event, dict[str, Any]]] = [
@@ -68,13 +77,23 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (SessionOpened(""), {}),
     (CapabilityReported("EEPROM", False), {"capabilities": {"AUTOREPORT_TEMP": True, "EEPROM": False}}),
     (TemperaturesReported({"bed": (60.0, 60.0)}), {"temperatures": {"tool0": (21.3, 0.0), "bed": (60.0, 60.0)}}),
-    (PrinterRestarted("start", 1), {"temperatures": {}, "capabilities": {}, "sd_print": None}),
+    (
+        PrinterRestarted("start", 1),
+        {"temperatures": {}, "capabilities": {}, "sd_print": None, "tool": 0, "sd_ready": False, "sd_files": {}},
+    ),
     (PrinterRecognised("/dev/a", 9600, Identity(uuid="1")), {"identity": Identity(uuid="1")}),
     (SdPrintReported(5, 10), {"sd_print": SdPrint(5, 10, 3)}),
     (PrintTimeReported(7), {"sd_print": SdPrint(1, 2, 7)}),
     (SdPrintEnded(), {"sd_print": None}),
     (FileSelected(structs.replace(FILE, path="b.gcode")), {"selected": structs.replace(FILE, path="b.gcode")}),
     (FileDeselected(), {"selected": None}),
+    (OffsetsChanged({"tool0": -3}), {"offsets": {"bed": 2.0, "tool0": -3}}),
+    (LineSent("N12 T3*55"), {"tool": 3}),
+    (LineSent("T0"), {"tool": 0}),
+    (LineSent("N12 M104 T3 S5*55"), {}),
+    (CardReady(), {}),
+    (CardGone(), {"sd_ready": False, "sd_files": {}}),
+    (CardListed({"B.GCO": (None, "b.gcode")}), {"sd_files": {"B.GCO": (None, "b.gcode")}}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
@@ -111,6 +130,11 @@ def test_a_detection_keeps_what_it_has_found_out_while_it_goes_on() -> None:
     snapshot = apply(BUSY, StateChanged(State.DETECTING, "/dev/a", 9600))
     snapshot = apply(snapshot, SILENT)
     assert apply(snapshot, StateChanged(State.DETECTING, "/dev/c", 9600)).candidates == {"/dev/b": SILENT}
+
+
+@pytest.mark.parametrize("event", [CardReady(), CardListed({}), SdPrintReported(1, 2)])
+def test_a_printer_that_shows_its_card_has_one(event: Event) -> None:
+    assert apply(Snapshot(), event).sd_ready
 
 
 def test_a_print_time_without_a_print_from_the_card_is_no_print() -> None:

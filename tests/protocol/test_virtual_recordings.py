@@ -18,6 +18,8 @@ from limpet.protocol.events import (
     BootReported,
     BusyReported,
     CapabilityReported,
+    CardGone,
+    CardReady,
     Event,
     FirmwareIdentified,
     IdleReported,
@@ -50,7 +52,7 @@ DIFFERENCES = {
 """Recording and second -> why ours may answer otherwise."""
 
 ASKED = re.compile(r"N\d|M110|M115|M105|M112|(?:FIRMWARE_)?RESTART")
-CHATTER = (BusyReported, IdleReported, CapabilityReported)
+CHATTER = (BusyReported, IdleReported, CapabilityReported, CardReady, CardGone)
 LONGEST_WAIT = 1.5
 
 

@@ -13,7 +13,7 @@ from limpet.settings import Reset
 from limpet.transports.memory import open_memory
 from limpet.transports.urls import VIRTUAL, Openers
 from limpet.users import UserStore
-from tests.web.server import IMPATIENT, Client, log_in, printer_at, running
+from tests.web.server import ADMIN_KEY, IMPATIENT, Client, log_in, printer_at, running
 
 SILENT, BUSY = "/dev/ttySILENT", "/dev/ttyBUSY"
 """In the recording: a pty that never answers, and a file that is no terminal. Here they have names of our own."""
@@ -203,6 +203,11 @@ async def profile_chosen(bench: Bench) -> None:
     await bench.connect(printerProfile="my_printer")
 
 
+async def profile_deleted(bench: Bench) -> None:
+    answer = await bench.client.request("DELETE", "/api/printerprofiles/my_printer", headers={"X-Api-Key": ADMIN_KEY})
+    assert answer.status == 204
+
+
 SCENES: dict[str, Scene] = {
     "conn-connect-after-detect-failed": detection_failed,
     "conn-connect-after-error": opening_failed,
@@ -225,6 +230,7 @@ SCENES: dict[str, Scene] = {
     "conn-get-after-save-noparams": then(saved, saved_without_parameters),
     "conn-get-after-save-portonly": saved_the_port_alone,
     "conn-get-after-silent-timeout": silent_to_the_end,
+    "conn-get-closed-after-profile-delete": profile_deleted,
     "conn-get-closed-after-save": then(saved, disconnected),
     "conn-get-connect-after-detect-failed-01-opening-serial-connection": then(detection_failed, opening),
     "conn-get-connect-after-detect-failed-02-operational": then(detection_failed, operational),

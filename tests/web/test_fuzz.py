@@ -125,6 +125,24 @@ async def test_the_description_is_true_without_a_key(tmp_path: Path) -> None:
         assert public.keys() >= {("GET", 200), ("GET", 204), ("GET", 404), ("POST", 403), ("POST", 429)}
 
 
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+async def test_the_description_is_true_of_a_printer_that_is_connected(tmp_path: Path, mode: GenerationMode) -> None:
+    async with running(tmp_path, settings=f"{HERMETIC}[virtual]\ninstant = true\n") as (client, _):
+        await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+        await client.until_state("Operational")
+        description = await described(client)
+        paths = description["paths"]
+        description["paths"] = {path: paths[path] for path in paths if path.startswith("/api/printer/")}
+
+        headers = {"X-Api-Key": ADMIN_KEY}
+        came = await asyncio.to_thread(fuzz, client.address, description, headers, mode=mode, examples=40)
+
+        assert came["POST", 400] > 10
+        assert came.keys() <= {(method, status) for method in ("GET", "POST") for status in (200, 204, 400, 404, 409)}
+        if mode is GenerationMode.POSITIVE:
+            assert came["POST", 204] > 10
+
+
 async def test_every_printer_is_described(tmp_path: Path) -> None:
     settings = f'default_printer = "mini"\n{HERMETIC}[printers.big]\n[printers.mini]\n'
     async with running(tmp_path, settings=settings) as (client, _):

@@ -24,7 +24,6 @@ EXCHANGES: dict[str, Any] = {each["name"]: each for each in json.loads((TESTS / 
 
 PRINTING = "there are no print jobs yet"
 NOT_REPLAYED = {
-    "conn-get-closed-after-profile-delete": "profiles cannot be deleted over the API yet",
     "conn-get-disconnect-while-printing-01-closed": PRINTING,
     "paused-conn-get": PRINTING,
     "print-conn-connect": PRINTING,

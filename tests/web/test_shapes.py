@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -24,8 +26,8 @@ def flags(snapshot: Snapshot) -> set[str]:
         (Snapshot(state=State.DETECTING), set()),
         (Snapshot(state=State.CONNECTING), set()),
         (Snapshot(state=State.OPERATIONAL), {"operational", "ready"}),
-        (Snapshot(state=State.OPERATIONAL, capabilities={"SDCARD": True}), {"operational", "ready", "sdReady"}),
-        (PRINTING, {"operational", "printing", "sdReady"}),
+        (Snapshot(state=State.OPERATIONAL, sd_ready=True), {"operational", "ready", "sdReady"}),
+        (replace(PRINTING, sd_ready=True), {"operational", "printing", "sdReady"}),
     ],
 )
 def test_the_flags_are_those_of_the_state(snapshot: Snapshot, expected: set[str]) -> None:

@@ -29,13 +29,16 @@ from limpet.printer.target import Patience, Target
 from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
     CapabilityReported,
+    CardReady,
     Event,
     LineReceived,
     LineSent,
+    SdPrintEnded,
     SdPrintReported,
     SessionOpened,
     TemperaturesReported,
 )
+from limpet.protocol.gcode import list_card
 from limpet.transports.ports import PortList
 from limpet.transports.urls import Openers
 
@@ -78,7 +81,9 @@ class Printer:
     ) -> None:
         """`reserved` tells which devices belong to other printers; `learn` is told who was connected where."""
         self.id = id
+        self.removed = False
         self._wish = 0
+        self._card_unread = False
         self._learn = learn
         self.snapshot = Snapshot()
         self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
@@ -159,10 +164,19 @@ class Printer:
             self._connection.link.repair()
 
     def subscribe(self) -> Subscription:
-        """Every event from now on, each with the snapshot after it."""
+        """Every event from now on, each with the snapshot after it; none when the printer is `removed`."""
         subscription = Subscription(self._subscriptions)
         self._subscriptions.add(subscription)
+        if self.removed:
+            subscription.close()
         return subscription
+
+    async def remove(self) -> None:
+        """Disconnect for good; all subscriptions end."""
+        self.removed = True
+        await self.disconnect()
+        for subscription in tuple(self._subscriptions):
+            subscription.close()
 
     # -- the other street --
 
@@ -188,12 +202,23 @@ class Printer:
             case TemperaturesReported():
                 self.temperature_history.append((time.time(), self.snapshot.temperatures))
             case SessionOpened():
-                # It may have been printing from its card all along.
+                # It may have been printing from its card all along, and is not disturbed by a look at it then.
+                self._card_unread = self.snapshot.capabilities.get("SDCARD", True)
                 self._commands.append(Command("M27"))
+            case SdPrintEnded() if self._card_unread:
+                self._card_unread = False
+                self._list_card()
+            case CardReady() if not before.sd_ready and not self._card_unread and before.state is State.OPERATIONAL:
+                self._list_card()
             case SdPrintReported() if before.sd_print is None:
                 self._commands.append(Command("M31"))
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
+
+    def _list_card(self) -> None:
+        command = Command(list_card(self.snapshot.capabilities))
+        if command not in self._commands:
+            self._commands.append(command)
 
     def _next_command(self) -> Command | None:
         return self._commands.popleft() if self._commands else None

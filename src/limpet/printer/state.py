@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -11,8 +12,12 @@ from limpet.errors import Fault
 from limpet.printer.identity import Identity
 from limpet.protocol.events import (
     CapabilityReported,
+    CardGone,
+    CardListed,
+    CardReady,
     Event,
     FirmwareIdentified,
+    LineSent,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintEnded,
@@ -93,6 +98,12 @@ class SelectedFile(Struct, frozen=True, kw_only=True):
     user: str | None = None
 
 
+class OffsetsChanged(Event, frozen=True):
+    """By how many degrees Celsius a print's targets are to be corrected: "tool0", "bed", "chamber" -> offset."""
+
+    offsets: dict[str, float]
+
+
 class FileSelected(Event, frozen=True):
     """A file was selected."""
 
@@ -146,7 +157,11 @@ class LinkFigures:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target)."""
+    """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target).
+
+    `offsets` are what is added to a print's targets; `tool` is the number of the tool that was selected last, by us.
+    `sd_ready`: the printer can read its own card; `sd_files` are on it: path -> (size in bytes, long name).
+    """
 
     state: State = State.OFFLINE
     port: str | None = None
@@ -161,6 +176,14 @@ class Snapshot:
     identity: Identity | None = None
     sd_print: SdPrint | None = None
     selected: SelectedFile | None = None
+    offsets: dict[str, float] = field(default_factory=dict)
+    tool: int = 0
+    sd_ready: bool = False
+    sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
+
+
+_TOOL = re.compile(r"(?:N\d+ )?T(\d{1,2})(?![\w.])")
+"""A line that selects a tool."""
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
@@ -188,7 +211,7 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, selected=None)
         case SdPrintReported(printed=printed, total=total):
             elapsed = snapshot.sd_print.elapsed if snapshot.sd_print else None
-            return replace(snapshot, sd_print=SdPrint(printed, total, elapsed))
+            return replace(snapshot, sd_print=SdPrint(printed, total, elapsed), sd_ready=True)
         case PrintTimeReported(seconds=seconds) if snapshot.sd_print is not None:
             return replace(snapshot, sd_print=replace(snapshot.sd_print, elapsed=seconds))
         case SdPrintEnded() if snapshot.sd_print is not None:
@@ -204,7 +227,19 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case TemperaturesReported(readings=readings):
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
         case PrinterRestarted():
-            return replace(snapshot, temperatures={}, capabilities={}, sd_print=None)
+            return replace(
+                snapshot, temperatures={}, capabilities={}, sd_print=None, tool=0, sd_ready=False, sd_files={}
+            )
+        case LineSent(line=line) if (tool := _TOOL.match(line)) and int(tool[1]) != snapshot.tool:
+            return replace(snapshot, tool=int(tool[1]))
+        case OffsetsChanged(offsets=offsets):
+            return replace(snapshot, offsets={**snapshot.offsets, **offsets})
+        case CardReady() if not snapshot.sd_ready:
+            return replace(snapshot, sd_ready=True)
+        case CardGone() if snapshot.sd_ready:
+            return replace(snapshot, sd_ready=False, sd_files={})
+        case CardListed(files=files):
+            return replace(snapshot, sd_ready=True, sd_files=files)
     return snapshot
 
 

@@ -98,6 +98,20 @@ class SdPrintEnded(Event, frozen=True):
     """The printer does not print from its card, or does not any more."""
 
 
+class CardReady(Event, frozen=True):
+    """The printer has a card of its own that it can read."""
+
+
+class CardGone(Event, frozen=True):
+    """There is no such card, or not any more."""
+
+
+class CardListed(Event, frozen=True):
+    """The files on the printer's card: path -> (size in bytes, long name), None where the printer does not say."""
+
+    files: dict[str, tuple[int | None, str | None]]
+
+
 class PrintTimeReported(Event, frozen=True):
     """The answer to M31: seconds since the print began, by the printer's own clock."""
 

@@ -21,6 +21,8 @@ from limpet.protocol.events import (
     BootReported,
     BusyReported,
     CapabilityReported,
+    CardGone,
+    CardReady,
     ErrorReported,
     Event,
     FirmwareHalted,
@@ -201,6 +203,14 @@ def _card_idle(_: Match[str]) -> Iterator[Event]:
     yield SdPrintEnded()
 
 
+def _card_ready(_: Match[str]) -> Iterator[Event]:
+    yield CardReady()
+
+
+def _card_gone(_: Match[str]) -> Iterator[Event]:
+    yield CardGone()
+
+
 def _print_time(match: Match[str]) -> Iterator[Event]:
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     seconds = sum(int(number) * units[unit.lower()] for number, unit in _DURATION.findall(match.group(1)))
@@ -260,6 +270,8 @@ _ROWS = (
     _row(r"(?:C:\s*)?X:\s*-?[\d.]+[\s,]+Y:", _position),
     _row(r"SD printing byte (\d{1,10})/(\d{1,10})", _card),
     _row(r"not SD printing|done printing file", _card_idle),
+    _row(r"(?:echo:\s*)?SD card ok\b", _card_ready),
+    _row(r"(?:echo:\s*)?(?:no SD card|no media|SD init fail|SD card (?:released|removed)|card removed)\b", _card_gone),
     _row(r"(?:echo:\s*)?print time:\s*(\d.*)", _print_time),
     _row(r"(?:echo:\s*)?(\d{1,6} min, \d{1,2} sec)", _print_time),
     _row(r"\$G[A-Z]{4},", _nmea),

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections import deque
 from enum import Enum, auto
 
+from limpet.protocol.card_list import CardList
 from limpet.protocol.commands import clean, number_line
 from limpet.protocol.events import (
     Acknowledged,
@@ -262,6 +263,7 @@ class Session:
         self._reported_at: float | None = None
         self._report_interval: float | None = None
         self._prints_from_card = False
+        self._card_list = CardList()
 
     def _greet(self, now: float) -> None:
         if self.reads_well:
@@ -356,7 +358,8 @@ class Session:
         readable = without_noise(line)
         if readable == line and self._state is _State.GREETING and not self._hellos:
             self._hello_at = now  # A boot loader does not talk.
-        for event in events_of(readable):
+        of_list = self._card_list.read(readable)
+        for event in events_of(readable) if of_list is None else of_list:
             self._events.append(event)
             self._on_reply(event, now)
 

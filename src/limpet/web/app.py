@@ -19,7 +19,22 @@ from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.web import auth, cors
 from limpet.web.api import access as users_and_groups
-from limpet.web.api import appkeys, connection, empty, login, server, settings, setup, sockjs, system, traffic
+from limpet.web.api import (
+    appkeys,
+    connection,
+    empty,
+    login,
+    printer,
+    printer_control,
+    printerprofiles,
+    printers,
+    server,
+    settings,
+    setup,
+    sockjs,
+    system,
+    traffic,
+)
 from limpet.web.auth import GUEST, Access, Caller
 from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
@@ -84,6 +99,10 @@ ROUTES = (
     *connection.ROUTES,
     *empty.ROUTES,
     *login.ROUTES,
+    *printer.ROUTES,
+    *printer_control.ROUTES,
+    *printerprofiles.ROUTES,
+    *printers.ROUTES,
     *server.ROUTES,
     *settings.ROUTES,
     *setup.ROUTES,

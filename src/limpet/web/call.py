@@ -106,8 +106,8 @@ class Route:
 
     `permission` is what it needs: one of OctoPrint's names, SIGNED_IN, or None for a route that is open to everybody.
     `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
-    `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has.
-    `goes_on` says why an answer cannot be asked for and read to its end.
+    `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has;
+    `query` names the parameters behind the `?`; `goes_on` says why an answer cannot be asked for and read to its end.
     """
 
     method: str
@@ -120,6 +120,7 @@ class Route:
     media_type: str = "application/json"
     refusals: tuple[int, ...] = ()
     goes_on: str = ""
+    query: tuple[str, ...] = ()
 
 
 def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
                 {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
                 for name in _PARAMETER.findall(route.path)
             ),
+            *({"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query),
             {
                 "name": VERSION_HEADER,
                 "in": "header",

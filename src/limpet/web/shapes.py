@@ -87,7 +87,7 @@ def state_flags(snapshot: Snapshot) -> Flags:
         printing=printing,
         closedOrError=snapshot.state in CLOSED,
         ready=operational and not printing,
-        sdReady=operational and (printing or snapshot.capabilities.get("SDCARD", False)),
+        sdReady=snapshot.sd_ready,
     )
 
 

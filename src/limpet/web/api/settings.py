@@ -72,8 +72,8 @@ def settings_of(fleet: Fleet, printer: Printer) -> SettingsInfo:
         },
         folder={"uploads": None, "timelapse": None, "watched": None},
         gcodeAnalysis={"runAt": "never", "bedZ": 0.0},
-        # Home Assistant takes this for the identity of the server.
-        plugins={"discovery": {"upnpUuid": fleet.instance}},
+        # Home Assistant takes this for the identity of the server, and finds it in the announcements too.
+        plugins={"discovery": {"upnpUuid": fleet.uuid_of(printer)}},
         scripts={"gcode": {}},
         serial={
             "port": fleet.preferred_port(printer),

@@ -1,0 +1,66 @@
+"""What a person at the controls asks for, as G-code lines. Nothing is checked here: see printer/control.py.
+
+Lengths in mm, speeds in mm/min, temperatures in degrees Celsius, factors in percent.
+Source: RepRap "G-code" page. Absolute positioning is what a printer is left in, as a print expects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+RELEASE_CARD = "M22"
+INIT_CARD = "M21"
+
+_TARGET = {"bed": "M140", "chamber": "M141"}
+
+
+def set_target(heater: str, degrees: float, *, only_tool: bool) -> str:
+    """The target of "tool0" ..., "bed" or "chamber", without waiting for it.
+
+    `only_tool`: there is one nozzle, and some firmware does not know numbers then.
+    """
+    tool = "" if only_tool or heater in _TARGET else f" T{heater.removeprefix('tool')}"
+    return f"{_TARGET.get(heater, 'M104')}{tool} S{_number(degrees)}"
+
+
+def jog(axes: Mapping[str, float], *, relative: bool, speed: float | None) -> tuple[str, ...]:
+    """Move the head by, or to, these: "x" -> mm; without a speed at the one that the printer used last."""
+    words = [f"{axis.upper()}{_number(value)}" for axis, value in axes.items()]
+    if speed is not None:
+        words.append(f"F{_number(speed)}")
+    move = " ".join(["G1", *words])
+    return ("G91", move, "G90") if relative else ("G90", move)
+
+
+def home(axes: Iterable[str]) -> str:
+    """Home "x", "y", "z"; all three are one command, which some firmware does in an order of its own."""
+    named = sorted(set(axes))
+    return "G28" if len(named) == 3 else " ".join(["G28", *(f"{axis.upper()}0" for axis in named)])
+
+
+def extrude(amount: float, speed: float) -> tuple[str, ...]:
+    """Push filament, or pull it where `amount` is negative, at the tool that is selected."""
+    return "G91", "M83", f"G1 E{_number(amount)} F{_number(speed)}", "M82", "G90"
+
+
+def select_tool(number: int) -> str:
+    return f"T{number}"
+
+
+def feedrate(percent: int) -> str:
+    return f"M220 S{percent}"
+
+
+def flowrate(percent: int) -> str:
+    return f"M221 S{percent}"
+
+
+def list_card(capabilities: Mapping[str, bool]) -> str:
+    """List the files on the printer's card, with long names from firmware that can tell them."""
+    return "M20 L" if capabilities.get("EXTENDED_M20") else "M20"
+
+
+def _number(value: float) -> str:
+    """Without an exponent, which firmware does not read."""
+    text = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
