@@ -364,3 +364,26 @@ async def test_detection_leaves_the_ports_of_other_printers_alone(path: Path, tm
                 fleet.default.connect(target(fleet, "a"))
                 await eventually(lambda: fleet.default.snapshot.state is State.OPERATIONAL)
                 assert fleet.default.snapshot.port == str(free)
+
+
+async def test_printers_share_their_files_unless_one_has_a_folder_of_its_own(build: Build, tmp_path: Path) -> None:
+    fleet = build(f'[printers.a]\n[printers.b]\nuploads = "./uploads/"\n[printers.c]\nuploads = "{tmp_path}/of c"\n')
+    a, b, c = fleet
+
+    assert fleet.store(a) is fleet.store(b)
+    assert fleet.store(a).path == tmp_path / "uploads"
+    assert fleet.store(c).path == tmp_path / "of c"
+    assert fleet.sharing(fleet.store(a)) == [a, b]
+    assert fleet.sharing(fleet.store(c)) == [c]
+
+
+async def test_a_start_tidies_up_what_a_killed_process_has_left_among_the_files(build: Build, tmp_path: Path) -> None:
+    fleet = build('[files]\nuploads = "files"\n')
+    async with stopped_at_the_end(fleet):
+        left = tmp_path / "files/.limpet-0123.tmp"
+        left.parent.mkdir()
+        left.touch()
+
+        fleet.start()
+
+        await eventually(lambda: not left.exists())

@@ -21,6 +21,7 @@ from limpet.settings import (
     BAUDRATES,
     AppearanceSettings,
     CommandSettings,
+    FileSettings,
     KeyPath,
     PortSettings,
     Preset,
@@ -693,6 +694,7 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
         "webcam": WebcamSettings,
         "presets.<id>": Preset,
         "commands.<id>": CommandSettings,
+        "files": FileSettings,
         "profiles.<id>": Profile,
         "printers.<id>": PrinterSettings,
     }
@@ -703,6 +705,8 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             if field.name.startswith("passthrough"):
                 unset = "off"
             missing = "must be there" if field.name == "run" else "the id"
+            if field.name == "uploads":
+                unset = "`files.uploads`"
             default = {None: unset, msgspec.NODEFAULT: missing, (): "`[]`"}.get(field.default)
             written = msgspec.json.encode(field.default).decode() if default is None else ""
             expected[f"{table}.{field.name}"] = default or f"`{written}`"

@@ -14,11 +14,15 @@ class BadRequest(LimpetError):
 
 
 class NotFound(LimpetError):
-    """What the request names is not there (HTTP 404)."""
+    """What the request names is not there (HTTP 404, and its words where there are none here)."""
 
 
 class Conflict(LimpetError):
     """The request is fine, but not in the present state (HTTP 409)."""
+
+
+class NoRoom(LimpetError):
+    """The disk is full, or a file is larger than the disk can hold (HTTP 507)."""
 
 
 class SettingsError(LimpetError):

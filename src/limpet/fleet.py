@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -28,6 +30,7 @@ from limpet.settings import (
     Value,
     is_id,
 )
+from limpet.storage.store import Store
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
@@ -61,8 +64,9 @@ class Fleet:
         self.news = asyncio.Event()
         """Set when settings have changed; for one that waits for it, who clears it."""
         self._memory = Memory(file.path.with_name("known.json"))
-        self._learning: set[asyncio.Future[None]] = set()
+        self._working: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
+        self._stores: dict[Path, Store] = {}
         self._printers = {id: self._make(id) for id in settings.printers}
 
     def _make(self, id: str) -> Printer:
@@ -254,6 +258,16 @@ class Fleet:
         settings = await asyncio.to_thread(self._file.edit, edits)
         self.settings = structs.replace(self.settings, profiles={**self.profiles, id: settings.profiles[id]})
 
+    def store(self, printer: Printer) -> Store:
+        """The files of this printer; printers whose settings name the same folder have the same store."""
+        folder = self.preferences(printer).uploads or self.settings.files.uploads
+        path = Path(os.path.abspath(self._file.path.parent / folder))  # noqa: PTH100 - a link is to stay one
+        return self._stores.setdefault(path, Store(path))
+
+    def sharing(self, store: Store) -> list[Printer]:
+        """The printers that have these files."""
+        return [printer for printer in self if self.store(printer) is store]
+
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
         preferences = self.preferences(printer)
@@ -275,7 +289,9 @@ class Fleet:
         )
 
     def start(self) -> None:
-        """Connect the printers that are to be connected at startup; they are waited for."""
+        """Connect the printers that are to be connected at startup; they are waited for. Tidy up their files."""
+        for store in {self.store(printer) for printer in self}:
+            self._keep(asyncio.get_running_loop().run_in_executor(None, store.sweep))
         for printer in self:
             self._connect_at_start(printer)
 
@@ -287,8 +303,8 @@ class Fleet:
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
         await asyncio.gather(*(printer.disconnect() for printer in self))
-        if self._learning:
-            await asyncio.wait(self._learning, timeout=STOP_TIME)
+        if self._working:
+            await asyncio.wait(self._working, timeout=STOP_TIME)
 
     def _learn(self, id: str, recognised: PrinterRecognised) -> None:
         """Remember where a printer was found, unless that is another port than the one that is saved for it."""
@@ -300,9 +316,11 @@ class Fleet:
             self._save_memory()
 
     def _save_memory(self) -> None:
-        saving = asyncio.get_running_loop().run_in_executor(None, self._memory.save)
-        self._learning.add(saving)
-        saving.add_done_callback(self._learning.discard)
+        self._keep(asyncio.get_running_loop().run_in_executor(None, self._memory.save))
+
+    def _keep(self, work: asyncio.Future[None]) -> None:
+        self._working.add(work)
+        work.add_done_callback(self._working.discard)
 
     def _devices_of_others(self, id: str) -> set[str]:
         """What detection leaves alone: ports that other printers have open, or are saved for them."""

@@ -45,6 +45,7 @@ _Degrees = Annotated[float, Meta(ge=0, le=1000)]
 COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "white")
 """What OctoPrint offers as the color of a server."""
 _Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
+_Folder = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^[^\\x00]*$")]
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,6 +105,13 @@ class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     confirm: Annotated[str, Meta(max_length=1024)] | None = None
 
 
+class FileSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[files]`: where the files to print are, below the data folder or anywhere, and how large one may be, in MiB."""
+
+    uploads: _Folder = "uploads"
+    max_upload: Annotated[int, Meta(ge=1, le=1 << 20)] = 4096
+
+
 class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[printers.<id>]`: one printer; no `port` or no `baudrate` means that it is detected."""
 
@@ -116,6 +124,7 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     reset: Reset = "auto"
     passthrough: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     passthrough_group: _Name | None = None
+    uploads: _Folder | None = None
 
 
 PRESETS = {
@@ -135,6 +144,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webcam: WebcamSettings = WebcamSettings()
     presets: dict[str, Preset] = field(default_factory=lambda: dict(PRESETS))
     commands: dict[str, CommandSettings] = {}
+    files: FileSettings = FileSettings()
     profiles: dict[str, Profile] = field(default_factory=lambda: {DEFAULT_PROFILE: Profile(name="Default")})
     printers: dict[str, PrinterSettings] = field(
         default_factory=lambda: {DEFAULT_PRINTER: PrinterSettings(name=DEFAULT_PRINTER)}
@@ -276,6 +286,7 @@ def _decode(data: Mapping[str, Any]) -> Settings:
             id_: _named(id_, table, CommandSettings, ("commands", id_))
             for id_, table in _table(data, "commands").items()
         },
+        files=_convert(_table(data, "files"), FileSettings, ("files",)),
         profiles=profiles,
         printers=printers,
         virtual=virtual,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import signal
@@ -90,8 +91,10 @@ class Client:
     ) -> Answer:
         """The path goes out as it is; no headers are added to those given, not even a key."""
         url = URL(self.address.rstrip("/") + path, encoded=True)
+        # aiohttp warns of large bytes.
+        data = io.BytesIO(body) if body and len(body) > 1 << 20 else body
         async with self._session.request(
-            method, url, headers=dict(headers or {}), data=body, allow_redirects=False
+            method, url, headers=dict(headers or {}), data=data, allow_redirects=False
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 
@@ -129,6 +132,20 @@ class Client:
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def delete(self, path: str, *, key: str = ADMIN_KEY) -> Answer:
+        return await self.request("DELETE", path, headers={"X-Api-Key": key})
+
+    async def upload(
+        self, name: str, content: bytes = b"G28\n", *, to: str = "", key: str = ADMIN_KEY, **fields: str
+    ) -> Answer:
+        """As a slicer does it, to the printer with the id `to` or the default one."""
+        parts = [f'name="{field}"\r\n\r\n{value}'.encode() for field, value in fields.items()]
+        parts.append(f'name="file"; filename="{name}"\r\n\r\n'.encode() + content)
+        body = b"".join(b"--b\r\nContent-Disposition: form-data; %b\r\n" % part for part in parts) + b"--b--\r\n"
+        headers = {"X-Api-Key": key, "Content-Type": "multipart/form-data; boundary=b"}
+        path = f"/p/{to}/api/files/local" if to else "/api/files/local"
+        return await self.request("POST", path, headers=headers, body=body)
 
     async def connection(self) -> Any:
         answer = await self.get("/api/connection")
@@ -260,6 +277,11 @@ class Process:
         address = re.search(rb"http://\S+", line)
         assert address, line
         return Client(address[0].decode())
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)

@@ -12,6 +12,8 @@ from limpet.printer.state import (
     FileDeselected,
     FilesChanged,
     FileSelected,
+    FilesMoved,
+    FileUploaded,
     SelectedFile,
     SettingsChanged,
     Snapshot,
@@ -165,7 +167,7 @@ def test_a_print_from_the_card_is_a_state() -> None:
         ),
         (FileDeselected(), [("FileDeselected", None)]),
         (
-            FilesChanged("FileAdded", "local", "a/b.gcode"),
+            FilesChanged("FileAdded", "local", "a/b.gcode", ("machinecode", "gcode"), "add"),
             [
                 (
                     "FileAdded",
@@ -177,17 +179,45 @@ def test_a_print_from_the_card_is_a_state() -> None:
                         "operation": "add",
                     },
                 ),
-                ("UpdatedFiles", {"type": "printables"}),
             ],
         ),
         (
-            FilesChanged("FolderRemoved", "local", "a"),
+            FilesChanged("FolderRemoved", "local", "a/b"),
+            [("FolderRemoved", {"storage": "local", "path": "a/b", "name": "b"})],
+        ),
+        (FilesChanged("UpdatedFiles", "local"), [("UpdatedFiles", {"type": "printables"})]),
+        (
+            FilesMoved("FileMoved", "local", "a/b.gcode", "c.gcode", ("machinecode", "gcode")),
             [
                 (
-                    "FolderRemoved",
-                    {"storage": "local", "path": "a", "name": "a", "type": ["folder"], "operation": "remove"},
-                ),
-                ("UpdatedFiles", {"type": "printables"}),
+                    "FileMoved",
+                    {
+                        "storage": "local",
+                        "source_path": "a/b.gcode",
+                        "source_name": "b.gcode",
+                        "source_type": ["machinecode", "gcode"],
+                        "destination_path": "c.gcode",
+                        "destination_name": "c.gcode",
+                        "destination_type": ["machinecode", "gcode"],
+                    },
+                )
+            ],
+        ),
+        (
+            FileUploaded("local", "a/b.gcode", True, False, True, False),
+            [
+                (
+                    "Upload",
+                    {
+                        "name": "b.gcode",
+                        "path": "a/b.gcode",
+                        "target": "local",
+                        "select": True,
+                        "print": False,
+                        "effective_select": True,
+                        "effective_print": False,
+                    },
+                )
             ],
         ),
         (SettingsChanged(), [("SettingsUpdated", None)]),

@@ -115,11 +115,36 @@ class FileDeselected(Event, frozen=True):
 
 
 class FilesChanged(Event, frozen=True):
-    """Something happened to the stored files: `what` is OctoPrint's name for it (FileAdded, FolderRemoved ...)."""
+    """Something happened to the stored files: `what` is OctoPrint's name for it (FileAdded, FileRemoved, FolderAdded,
+    FolderRemoved, or UpdatedFiles, which has no path). Of a file there is its `type_path` and why: `operation` is
+    "add", "copy", "move" or "remove"."""
 
     what: str
     storage: str
+    path: str = ""
+    type_path: tuple[str, ...] = ()
+    operation: str | None = None
+
+
+class FilesMoved(Event, frozen=True):
+    """A file or folder has been moved: `what` is FileMoved or FolderMoved; a file has a `type_path`."""
+
+    what: str
+    storage: str
+    source: str
+    destination: str
+    type_path: tuple[str, ...] = ()
+
+
+class FileUploaded(Event, frozen=True):
+    """OctoPrint's Upload: what the client wanted to happen with the new file, and what was done."""
+
+    storage: str
     path: str
+    select: bool
+    print: bool
+    effective_select: bool
+    effective_print: bool
 
 
 class SettingsChanged(Event, frozen=True):

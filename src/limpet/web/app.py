@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from limpet.errors import BadRequest, Conflict, LimpetError, NotFound, SettingsError
+from limpet.errors import BadRequest, Conflict, LimpetError, NoRoom, NotFound, SettingsError
 from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.web import auth, cors
@@ -22,7 +22,11 @@ from limpet.web.api import access as users_and_groups
 from limpet.web.api import (
     appkeys,
     connection,
+    downloads,
     empty,
+    file_commands,
+    files,
+    job,
     login,
     printer,
     printer_control,
@@ -34,6 +38,7 @@ from limpet.web.api import (
     sockjs,
     system,
     traffic,
+    uploads,
 )
 from limpet.web.auth import GUEST, Access, Caller
 from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
@@ -47,7 +52,13 @@ log = logging.getLogger(__name__)
 MAX_BODY = 1 << 16
 """Bytes of a JSON body."""
 
-STATUS: dict[type[LimpetError], int] = {BadRequest: 400, NotFound: 404, Conflict: 409, SettingsError: 409}
+STATUS: dict[type[LimpetError], int] = {
+    BadRequest: 400,
+    Conflict: 409,
+    NoRoom: 507,
+    NotFound: 404,
+    SettingsError: 409,
+}
 """Which status tells which error; what is not here is a 409, with its words."""
 
 TEXTS = {
@@ -82,10 +93,13 @@ def build_app(fleet: Fleet, access: Access, times: Times | None = None) -> web.A
             serve = _serving(route, fleet, access)
             if route.permission is None:
                 public.add(serve)
-            app.router.add_route(route.method, prefix + route.path, serve)
-            if route.method == "GET":
-                app.router.add_route("HEAD", prefix + route.path, serve)
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                app.router.add_route(method, prefix + route.path, serve, expect_handler=_not_yet)
     return app
+
+
+async def _not_yet(_: web.Request) -> None:
+    """A client that waits with its body is told to go on by whoever reads it (`Call`)."""
 
 
 async def _describe(call: Call) -> web.StreamResponse:
@@ -97,7 +111,12 @@ ROUTES = (
     *users_and_groups.ROUTES,
     *appkeys.ROUTES,
     *connection.ROUTES,
+    *downloads.ROUTES,
     *empty.ROUTES,
+    *files.ROUTES,
+    *file_commands.ROUTES,
+    *uploads.ROUTES,
+    *job.ROUTES,
     *login.ROUTES,
     *printer.ROUTES,
     *printer_control.ROUTES,
@@ -194,7 +213,8 @@ def _told(request: web.Request, error: Exception) -> web.Response:
             response.headers.update(headers)
             return response
         case LimpetError():
-            return _refusal(STATUS.get(type(error), 409), str(error))
+            status = STATUS.get(type(error), 409)
+            return _refusal(status, str(error) or TEXTS[status])
         case web.HTTPMethodNotAllowed(allowed_methods=methods):
             allowed = {"Allow": ", ".join(sorted({*methods, "OPTIONS"}))}
             if request.method == "OPTIONS":

@@ -25,6 +25,7 @@ FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
     "It is either read-protected or not readable by the server."
 )
+_HOST = re.compile(r"(?:[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,9})?", re.ASCII)
 FORGED = "CSRF validation failed"
 KEY_NAME = "_api"
 """OctoPrint's name for whoever comes with a key that is no user's."""
@@ -204,7 +205,8 @@ def base_of(request: web.BaseRequest) -> str:
 
 def _host(request: web.BaseRequest) -> str:
     # aiohttp's own asks the resolver when there is no such header, and waits for it.
-    return request.headers.get("Host") or "localhost"
+    host = request.headers.get("Host", "")
+    return host if _HOST.fullmatch(host) else "localhost"
 
 
 def cookie_name(kind: str, request: web.BaseRequest) -> str:

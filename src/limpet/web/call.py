@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from limpet.errors import BadRequest
 from limpet.fleet import Fleet
@@ -32,6 +32,8 @@ HEADERS = {
 """What every answer has; one that is streamed has to bring it along."""
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
+PIECE_TIME = 30.0
+"""Seconds in which at least something of an upload has to arrive."""
 NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
 SIGNED_IN = "SIGNED_IN"
 """In the place of a permission: any valid key or session will do, and the handler looks at whose it is."""
@@ -89,12 +91,44 @@ class Call:
         """All of it, whatever it is."""
         try:
             async with asyncio.timeout(BODY_TIME):
+                await self._invite()
                 return await self.request.read()
         except TimeoutError:
             raise Refused(408, f"The body did not arrive within {BODY_TIME:.0f} s") from None
         except (web.RequestPayloadError, ConnectionError):
             # Broken chunks, or a client that went away in the middle.
             raise Refused(400, BROKEN) from None
+
+    async def pieces(self, limit: int) -> AsyncIterator[bytes]:
+        """A body of at most `limit` bytes, as it arrives."""
+        too_large = Refused(413, f"The body is larger than {limit} bytes.")
+        if (self.request.content_length or 0) > limit:
+            raise too_large
+        await self._invite()
+        while True:
+            try:
+                async with asyncio.timeout(PIECE_TIME):
+                    piece = await self.request.content.readany()
+            except TimeoutError:
+                raise Refused(408, f"Nothing more of the body arrived within {PIECE_TIME:.0f} s") from None
+            except (web.RequestPayloadError, ConnectionError):
+                raise Refused(400, BROKEN) from None
+            if not piece:
+                return
+            limit -= len(piece)
+            if limit < 0:
+                raise too_large
+            yield piece
+            # A fast client has the next piece ready: others have their turn in between.
+            await asyncio.sleep(0)
+
+    async def _invite(self) -> None:
+        """A client that asks before it sends a large body is told to: not before it is known who asks for what."""
+        request = self.request
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            # What aiohttp counts is the answer, which has not begun.
+            request.writer.output_size = 0
 
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -106,8 +140,9 @@ class Route:
 
     `permission` is what it needs: one of OctoPrint's names, SIGNED_IN, or None for a route that is open to everybody.
     `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
-    `body` is a JSON schema; `refusals` are statuses of refusals besides 403 and those that a route with a body has;
-    `query` names the parameters behind the `?`; `goes_on` says why an answer cannot be asked for and read to its end.
+    `body` is a JSON schema, of a body of `body_type`; `query` are parameters that are read; `refusals` are statuses of
+    refusals besides 403 and those that a route with a body has. `goes_on` says why an answer cannot be asked for and
+    read to its end.
     """
 
     method: str
@@ -120,6 +155,7 @@ class Route:
     media_type: str = "application/json"
     refusals: tuple[int, ...] = ()
     goes_on: str = ""
+    body_type: str = "application/json"
     query: tuple[str, ...] = ()
 
 

@@ -15,6 +15,8 @@ from limpet.printer.state import (
     FileDeselected,
     FilesChanged,
     FileSelected,
+    FilesMoved,
+    FileUploaded,
     SelectedFile,
     SettingsChanged,
     Snapshot,
@@ -41,8 +43,6 @@ _REASONS = {
     "no_answer": "timeout",
 }
 """Our code -> OctoPrint's `reason`; any other is a matter of the connection."""
-_OPERATIONS = {"Added": "add", "Removed": "remove", "Moved": "move"}
-_GCODE = (".gcode", ".gco", ".g")
 
 
 class EventInfo(Struct, frozen=True):
@@ -72,8 +72,8 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo("FileSelected", _file(file))]
         case FileDeselected():
             return [EventInfo("FileDeselected")]
-        case FilesChanged():
-            return [_of_files(event), EventInfo("UpdatedFiles", {"type": "printables"})]
+        case FilesChanged() | FilesMoved() | FileUploaded():
+            return [_of_files(event)]
         case SettingsChanged():
             return [EventInfo("SettingsUpdated")]
     return _of_print(before, now)
@@ -142,14 +142,31 @@ def _file(file: SelectedFile) -> dict[str, Any]:
     return told if file.user is None else {**told, "owner": file.user, "user": file.user}
 
 
-def _of_files(changed: FilesChanged) -> EventInfo:
-    name = changed.path.rpartition("/")[2]
-    payload: dict[str, Any] = {"storage": changed.storage, "path": changed.path, "name": name}
-    if changed.what.startswith("Folder"):
-        payload["type"] = ["folder"]
-    elif name.lower().endswith(_GCODE):
-        payload["type"] = ["machinecode", "gcode"]
-    for ending, operation in _OPERATIONS.items():
-        if changed.what.endswith(ending):
-            payload["operation"] = operation
-    return EventInfo(changed.what, payload)
+def _of_files(event: FilesChanged | FilesMoved | FileUploaded) -> EventInfo:
+    match event:
+        case FilesChanged(what="UpdatedFiles"):
+            return EventInfo("UpdatedFiles", {"type": "printables"})
+        case FilesChanged(what=what, storage=storage, path=path, type_path=type_path, operation=operation):
+            of_files = {"type": list(type_path), "operation": operation} if type_path else {}
+            return EventInfo(what, {"storage": storage, "path": path, "name": _name(path), **of_files})
+        case FilesMoved(what=what, storage=storage, source=source, destination=destination, type_path=type_path):
+            payload: dict[str, Any] = {"storage": storage}
+            for side, path in (("source", source), ("destination", destination)):
+                payload |= {f"{side}_path": path, f"{side}_name": _name(path)}
+                payload |= {f"{side}_type": list(type_path)} if type_path else {}
+            return EventInfo(what, payload)
+        case FileUploaded():
+            payload = {
+                "name": _name(event.path),
+                "path": event.path,
+                "target": event.storage,
+                "select": event.select,
+                "print": event.print,
+                "effective_select": event.effective_select,
+                "effective_print": event.effective_print,
+            }
+            return EventInfo("Upload", payload)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

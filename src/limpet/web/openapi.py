@@ -12,7 +12,7 @@ from limpet import __version__
 from limpet.web.call import SIGNED_IN, Route
 from limpet.web.dialect import VERSION_HEADER
 
-_PARAMETER = re.compile(r"\{(\w+)(?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?\}")
+_PARAMETER = re.compile(r"\{(\w+)(?::([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}")
 """A part of a path that varies, with the pattern that aiohttp wants it to match."""
 
 _REFUSALS = {
@@ -22,11 +22,12 @@ _REFUSALS = {
     408: "The body did not arrive in time",
     409: "Not in the present state",
     413: "The body is too large",
-    415: "The body is not JSON",
+    415: "The body is not JSON, or a file not of a kind that can be printed",
+    416: "The file has no such range",
     429: "Too many tries",
     503: "Too many are there already",
+    507: "The disk is full",
 }
-
 
 _OF_BODIES = frozenset({400, 408, 409, 413, 415})
 """Statuses of refusals that every route with a body has."""
@@ -88,8 +89,8 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
         "description": _need(route.permission),
         "parameters": [
             *(
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-                for name in _PARAMETER.findall(route.path)
+                {"name": name, "in": "path", "required": True, "schema": _words(pattern)}
+                for name, pattern in _PARAMETER.findall(route.path)
             ),
             *({"name": name, "in": "query", "schema": {"type": "string"}} for name in route.query),
             {
@@ -114,7 +115,7 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     if route.body:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": route.body}},
+            "content": {route.body_type: {"schema": route.body}},
         }
     return operation
 
@@ -123,6 +124,11 @@ def _need(permission: str | None) -> str:
     if permission is None:
         return "Open to everybody."
     return "Needs any key." if permission == SIGNED_IN else f"Needs the permission {permission}."
+
+
+def _words(pattern: str) -> dict[str, Any]:
+    """What a part of a path may be: one of a few words, where the pattern says so."""
+    return {"enum": pattern.split("|")} if re.fullmatch(r"\w+(\|\w+)+", pattern) else {"type": "string"}
 
 
 def _response(

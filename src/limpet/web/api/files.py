@@ -1,0 +1,246 @@
+"""`GET /api/files`: which files there are, on this machine and on the printer's card.
+
+Source: the page "File operations" of OctoPrint's documentation, and what OctoPrint 1.11.8 answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
+
+from limpet.errors import NotFound
+from limpet.storage.folders import give_way
+from limpet.storage.names import type_path
+from limpet.storage.store import Store, StoredFile, StoredFolder
+from limpet.web import auth
+from limpet.web.call import Call, Route, answer
+
+LOCAL, CARD = "local", "sdcard"
+TRUE = ("true", "yes", "y", "1")
+"""What is yes in a query or a form."""
+
+SdFiles = Mapping[str, tuple[int | None, str | None]]
+"""What is on the printer's card: path -> size in bytes and long name, where they are known."""
+
+
+class Refs(Struct, frozen=True, kw_only=True):
+    """Where a file or folder is found; only what is on this machine can be downloaded."""
+
+    resource: str
+    download: str | UnsetType = UNSET
+
+
+class FileInfo(Struct, frozen=True, kw_only=True, tag_field="type", tag="machinecode"):
+    """A file to print: size in bytes, `date` of its last change in seconds since the epoch, `hash` SHA-1 in hex.
+
+    What is not known is not there.
+    """
+
+    name: str
+    display: str
+    path: str
+    origin: str
+    typePath: tuple[str, ...]  # noqa: N815
+    refs: Refs
+    size: int | UnsetType = UNSET
+    date: int | UnsetType = UNSET
+    hash: str | UnsetType = UNSET
+    user: str | UnsetType = UNSET
+    userdata: Any = UNSET
+
+
+class Prints(Struct, frozen=True, kw_only=True):
+    """How often what is in a folder was printed; there are no print jobs yet."""
+
+    success: int = 0
+    failure: int = 0
+
+
+class FolderInfo(Struct, frozen=True, kw_only=True, tag_field="type", tag="folder"):
+    """A folder: `size` is that of all files in it; `children` is empty unless it was asked for, or `recursive`."""
+
+    name: str
+    display: str
+    path: str
+    origin: str
+    typePath: tuple[str, ...]  # noqa: N815
+    refs: Refs
+    size: int
+    date: int
+    children: list[FileInfo | FolderInfo]
+    prints: Prints = Prints()
+
+
+class FileList(Struct, frozen=True, kw_only=True):
+    """Files and folders; bytes of the disk they are on, unless it is the printer's card."""
+
+    files: list[FileInfo | FolderInfo]
+    free: int | UnsetType = UNSET
+    total: int | UnsetType = UNSET
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where something new is."""
+
+    name: str
+    origin: str
+    path: str
+    refs: Refs
+
+
+async def get_files(call: Call) -> web.StreamResponse:
+    return await _told(call, "", call.fleet.store(call.printer), on_card(call))
+
+
+async def get_location(call: Call) -> web.StreamResponse:
+    if call.request.match_info["location"] == CARD:
+        return answer(FileList(files=list(on_card(call))))
+    return await _told(call, "", call.fleet.store(call.printer), [])
+
+
+async def get_file(call: Call) -> web.StreamResponse:
+    path = call.request.match_info["path"]
+    if call.request.match_info["location"] == LOCAL:
+        return await _told(call, path, call.fleet.store(call.printer), [])
+    return answer(file_on_card(call, path))
+
+
+async def _told(call: Call, path: str, store: Store, more: Iterable[FileInfo]) -> web.StreamResponse:
+    """The file or folder at a path of the store, for the top of it together with `more` files."""
+    recursive = call.request.query.get("recursive", "") in TRUE
+    wanted = call.request.query.get("filter", "") or "machinecode"
+    base, more = base_of(call), list(more)
+
+    def look() -> web.Response:
+        found = store.look(path, recursive=recursive)
+        info = _info(base, found, only_folders=wanted not in ("machinecode", "gcode"))
+        if path or isinstance(info, FileInfo):
+            return answer(info)
+        free, total = store.space()
+        return answer(FileList(files=[*info.children, *more], free=free, total=total))
+
+    return await asyncio.to_thread(look)
+
+
+def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = False) -> FileInfo | FolderInfo:
+    if isinstance(found, StoredFile):
+        return FileInfo(
+            name=found.name,
+            display=found.display,
+            path=found.path,
+            origin=LOCAL,
+            typePath=found.type_path,
+            refs=_refs(base, LOCAL, found),
+            size=found.size,
+            date=found.date,
+            hash=found.hash or UNSET,
+            user=found.user or UNSET,
+            userdata=UNSET if found.userdata is None else found.userdata,
+        )
+    children = []
+    for number, child in enumerate(found.children):
+        give_way(number)
+        if not only_folders or isinstance(child, StoredFolder):
+            children.append(_info(base, child, only_folders=only_folders))
+    return FolderInfo(
+        name=found.name,
+        display=found.display,
+        path=found.path,
+        origin=LOCAL,
+        typePath=("folder",),
+        refs=_refs(base, LOCAL, found),
+        size=found.size,
+        date=found.date,
+        children=children,
+    )
+
+
+def base_of(call: Call) -> str:
+    """The address of this printer as the client knows it: `http://host:port`, or that with `/p/<id>`."""
+    return auth.base_of(call.request) + call.prefix
+
+
+def on_card(call: Call) -> list[FileInfo]:
+    """What the printer has told of its card."""
+    files: SdFiles = getattr(call.printer.snapshot, "sd_files", {})
+    return card_files(base_of(call), files)
+
+
+def file_on_card(call: Call, path: str) -> FileInfo:
+    for file in on_card(call):
+        if file.path == path:
+            return file
+    raise NotFound()
+
+
+def card_files(base: str, files: SdFiles) -> list[FileInfo]:
+    return [
+        FileInfo(
+            name=path.rpartition("/")[2],
+            display=long_name or path.rpartition("/")[2],
+            path=path,
+            origin=CARD,
+            typePath=type_path(path) or ("machinecode", "gcode"),
+            refs=Refs(resource=base + _resource(CARD, path)),
+            size=UNSET if size is None else size,
+        )
+        for path, (size, long_name) in files.items()
+    ]
+
+
+def place(call: Call, found: StoredFile | StoredFolder) -> Place:
+    """What is told of something new."""
+    return Place(name=found.name, origin=LOCAL, path=found.path, refs=_refs(base_of(call), LOCAL, found))
+
+
+def _refs(base: str, origin: str, found: StoredFile | StoredFolder) -> Refs:
+    resource = base + _resource(origin, found.path)
+    if isinstance(found, StoredFolder):
+        return Refs(resource=resource)
+    return Refs(resource=resource, download=f"{base}/downloads/files/{LOCAL}/{quote(found.path)}")
+
+
+def _resource(origin: str, path: str) -> str:
+    # As OctoPrint quotes it; in what can be downloaded it is stricter.
+    return f"/api/files/{origin}/{quote(path, safe='/!$&()*+,:;=@' + chr(39))}"
+
+
+_QUERY = ("recursive", "filter")
+
+ROUTES = (
+    Route(
+        "GET",
+        "/api/files",
+        "FILES_LIST",
+        get_files,
+        "All files, on this machine and on the printer's card",
+        {200: (FileList,)},
+        refusals=(409,),
+        query=_QUERY,
+    ),
+    Route(
+        "GET",
+        "/api/files/{location:local|sdcard}",
+        "FILES_LIST",
+        get_location,
+        "The files at one place, `local` or `sdcard`",
+        {200: (FileList,)},
+        refusals=(404, 409),
+        query=_QUERY,
+    ),
+    Route(
+        "GET",
+        "/api/files/{location:local|sdcard}/{path:.+}",
+        "FILES_LIST",
+        get_file,
+        "One file, or a folder with what is in it",
+        {200: (FileInfo, FolderInfo)},
+        refusals=(404, 409),
+        query=_QUERY,
+    ),
+)

@@ -1,0 +1,71 @@
+"""`/api/job`: what is selected to be printed, and commands to the print. There are no print jobs yet.
+
+Source: the page "Job operations" of OctoPrint's documentation, and what OctoPrint 1.11.8 answers.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
+
+from limpet.errors import BadRequest, Conflict
+from limpet.printer.state import CLOSED, State
+from limpet.web.call import Call, Route, answer, done
+from limpet.web.shapes import JobInfo, ProgressInfo, job, progress, state_text
+
+
+class JobAnswer(Struct, frozen=True, kw_only=True):
+    """`state` is that of the printer; `error` is there when a connection ended for a reason."""
+
+    job: JobInfo
+    progress: ProgressInfo
+    state: str
+    error: str | UnsetType = UNSET
+
+
+async def get_job(call: Call) -> web.StreamResponse:
+    now = call.printer.snapshot
+    error = now.failure.fault.message if now.failure is not None and now.state in CLOSED else UNSET
+    return answer(JobAnswer(job=job(now), progress=progress(now), state=state_text(now), error=error))
+
+
+async def post_job(call: Call) -> web.StreamResponse:
+    body = await call.json()
+    if call.printer.snapshot.state is not State.OPERATIONAL:
+        raise Conflict("Printer is not operational")
+    command = body.get("command") if isinstance(body, dict) else None
+    if not isinstance(command, str) or command not in _COMMANDS:
+        raise BadRequest("command is invalid")
+    if body.get("action", "toggle") not in _ACTIONS:
+        raise BadRequest("Unknown action")
+    if command != "start":
+        raise Conflict(_NOT_PRINTING[command])
+    if call.printer.is_printing:
+        raise Conflict("Printer already has an active print job, did you mean 'restart'?")
+    if call.printer.snapshot.selected is not None:
+        raise Conflict("Limpet cannot print files yet")
+    return done()
+
+
+_NEITHER = "Printer is neither printing nor paused, '{}' command cannot be performed"
+_NOT_PRINTING = {
+    "cancel": _NEITHER.format("cancel"),
+    "pause": _NEITHER.format("pause"),
+    "restart": "Printer does not have an active print job or is not paused",
+}
+_COMMANDS = ("start", *_NOT_PRINTING)
+_ACTIONS = ("pause", "resume", "toggle")
+
+_BODY = {
+    "type": "object",
+    "required": ["command"],
+    "properties": {
+        "command": {"enum": list(_COMMANDS)},
+        "action": {"enum": list(_ACTIONS), "description": "What `pause` does; without it, the one or the other"},
+    },
+}
+
+ROUTES = (
+    Route("GET", "/api/job", "STATUS", get_job, "What is selected to be printed", {200: (JobAnswer,)}),
+    Route("POST", "/api/job", "PRINT", post_job, "Start, pause or cancel a print", {204: ()}, body=_BODY),
+)
