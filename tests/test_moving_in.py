@@ -40,6 +40,7 @@ bob: {{active: true, groups: [readonly], permissions: [], password: $argon2id$x,
     "uploads/one.gcode": "G28\n",
     "uploads/.metadata.json": "{}",
     "uploads/parts/ümlaut two.gcode": "G1 X1\n",
+    "uploads/parts/model.gco": "solid\n",
     "uploads/parts/model.stl": "solid\n",
 }
 
@@ -89,7 +90,7 @@ def test_all_of_it_is_taken_over_and_stays_as_it_is(octoprint: Path, data: Path)
         ("bob", ("readonly",), ""),
     ]
     uploads = {str(path.relative_to(data / "uploads")) for path in (data / "uploads").rglob("*") if path.is_file()}
-    assert uploads == {"one.gcode", "parts/ümlaut two.gcode", "parts/model.stl"}
+    assert uploads == {"one.gcode", "parts/ümlaut two.gcode", "parts/model.gco"}
     assert (data / "uploads/one.gcode").stat().st_mtime_ns == 10**18
     assert "limpet users passwd ada" in done.stdout
     assert not [key for key in (KEY, APP_KEY, USER_KEY) if key in done.stdout]
@@ -109,6 +110,8 @@ async def test_a_running_server_takes_the_keys_that_octoprint_took(octoprint: Pa
 
         assert limpet("import-octoprint", str(octoprint), data=empty).returncode == 0
 
+        listed = (await client.get("/api/files?recursive=true", key=KEY)).json()["files"]
+        assert {each["name"] for each in listed} == {"one.gcode", "parts"}
         for key, name in ((KEY, None), (APP_KEY, "bob"), (USER_KEY, "ada")):
             assert (await client.get("/api/version", key=key)).status == 200
             user = (await client.get("/api/currentuser", key=key)).json()
@@ -123,7 +126,7 @@ def test_a_second_time_changes_nothing(octoprint: Path, data: Path) -> None:
 
     assert done.returncode == 0
     assert "uploads: 3 files" in done.stdout.partition("There already:")[2]
-    assert "Left:" not in done.stdout
+    assert done.stdout.partition("Left:\n")[2].splitlines()[:-1] == ["    uploads/parts/model.stl: it is no G-code"]
     assert {name: each for name, each in everything(data).items() if name != "."} == {
         name: each for name, each in before.items() if name != "."
     }
@@ -142,12 +145,12 @@ def test_a_dry_run_says_the_same_and_writes_nothing(octoprint: Path, data: Path)
 def test_files_that_limpet_has_are_not_overwritten(octoprint: Path, data: Path) -> None:
     (data / "uploads/parts").mkdir(parents=True)
     (data / "uploads/one.gcode").write_text("another")
-    (data / "uploads/parts/model.stl").write_text("SOLID\n")
+    (data / "uploads/parts/model.gco").write_text("SOLID\n")
 
     done = limpet("import-octoprint", str(octoprint), data=data)
 
     assert (data / "uploads/one.gcode").read_text() == "another"
-    assert (data / "uploads/parts/model.stl").read_text() == "SOLID\n"
+    assert (data / "uploads/parts/model.gco").read_text() == "SOLID\n"
     assert "uploads/one.gcode: there is another one of this name here" in done.stdout
     assert "uploads: 1 file\n" in done.stdout.partition("There already:")[2]
 
@@ -206,13 +209,23 @@ def test_a_folder_of_uploads_that_is_a_link_is_not_followed(octoprint: Path, dat
     assert not (data / "uploads").exists()
 
 
+def test_uploads_that_limpet_uses_where_they_are_stay_there(octoprint: Path, empty: Path) -> None:
+    (empty / "limpet.toml").write_text(f"[files]\nuploads = {str(octoprint / 'uploads/parts')!r}\n")
+    before = everything(octoprint)
+
+    done = limpet("import-octoprint", str(octoprint), data=empty)
+
+    assert "Limpet's settings name a folder of this OctoPrint" in done.stdout
+    assert everything(octoprint) == before
+
+
 def test_a_file_that_does_not_arrive_leaves_nothing_half(octoprint: Path, data: Path) -> None:
     (data / "uploads").mkdir(parents=True)
     (data / "uploads/parts").write_text("a file where a folder should be")
 
     done = limpet("import-octoprint", str(octoprint), data=data)
 
-    assert "uploads/parts/model.stl: " in done.stdout.partition("Left:")[2]
+    assert "uploads/parts/model.gco: " in done.stdout.partition("Left:")[2]
     assert {path.name for path in (data / "uploads").iterdir()} == {"one.gcode", "parts"}
 
 

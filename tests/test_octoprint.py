@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from limpet.keys import hash_of
-from limpet.octoprint import Plan, Present, plan
-from limpet.settings import Profile
+from limpet.octoprint import _PROFILE, Plan, Present, plan
+from limpet.profiles import Profile
 
 KEY, OTHER_KEY = "0123456789ABCDEF0123456789ABCDEF", "FEDCBA9876543210FEDCBA9876543210"
 
@@ -179,7 +179,7 @@ def test_profiles_are_taken_and_the_default_one_is_the_printers() -> None:
     assert "printer profile _default: it is as Limpet's own" in texts(made, "there")
 
 
-def test_what_a_profile_of_ours_has_is_taken_and_the_rest_is_named() -> None:
+def test_all_that_is_unusual_of_a_profile_is_taken() -> None:
     mini = {
         "name": "The mini",
         "model": "MINI",
@@ -202,9 +202,14 @@ def test_what_a_profile_of_ours_has_is_taken_and_the_rest_is_named() -> None:
 
     made = planned(profiles={"mini": mini})
 
-    known = {field: value for field, value in expected.items() if field in Profile.__struct_fields__}
-    assert made.settings == {("profiles", "mini", field): value for field, value in known.items()}
-    assert ("volume" in texts(made, "left")) is ("width" not in Profile.__struct_fields__)
+    assert made.settings == {("profiles", "mini", field): value for field, value in expected.items()}
+    assert texts(made, "left") == ""
+
+
+def test_every_field_of_a_profile_but_our_limits_has_its_place_there() -> None:
+    ours = {"max_hotend", "max_bed", "max_chamber", "min_extrusion_temperature"}
+
+    assert _PROFILE.keys() == set(Profile.__struct_fields__) - ours
 
 
 def test_a_default_profile_that_is_not_there_is_left() -> None:

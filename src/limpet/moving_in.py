@@ -21,12 +21,12 @@ from limpet.files import locked, make_private_folder, read_limited
 from limpet.keys import KeyStore
 from limpet.octoprint import Line, Plan, Present, plan
 from limpet.settings import MAX_FILE_BYTES, SettingsFile
+from limpet.storage.names import MAX_DEPTH, type_path
 from limpet.users import UserStore
 
 MAX_YAML_BYTES = 1 << 20
 MAX_PROFILES = 100
 MAX_UPLOADS = 100_000
-MAX_DEPTH = 32
 RESERVE = 100 << 20
 """Bytes that stay free on the disk."""
 _CHUNK = 1 << 20
@@ -57,10 +57,10 @@ def move_in(source: Path, file: SettingsFile, *, dry_run: bool, progress: Progre
         if not dry_run:
             make_private_folder(data)
         with nullcontext() if dry_run else locked(data / "import"):
-            return _move(folder, file, dry_run, progress)
+            return _move(theirs, folder, file, dry_run, progress)
 
 
-def _move(folder: int, file: SettingsFile, dry_run: bool, progress: Progress) -> list[Line]:
+def _move(theirs: Path, folder: int, file: SettingsFile, dry_run: bool, progress: Progress) -> list[Line]:
     data = file.path.parent
     users, keys = UserStore(data / "users.json"), KeyStore(data / "keys.json")
     lines: list[Line] = []
@@ -78,7 +78,12 @@ def _move(folder: int, file: SettingsFile, dry_run: bool, progress: Progress) ->
     else:
         file.edit(made.settings)
         lines = _add(made, users, keys, lines)
-    return lines + _Uploads(data / "uploads", dry_run, progress).copy(folder)
+    settings = file.load()
+    uploads = settings.printers[settings.default_printer].uploads or settings.files.uploads
+    target = data / uploads
+    if Path(os.path.realpath(target)).is_relative_to(theirs):
+        return [*lines, Line("there", "uploads: Limpet's settings name a folder of this OctoPrint")]
+    return lines + _Uploads(target, dry_run, progress).copy(folder)
 
 
 def _present(file: SettingsFile, users: UserStore, keys: KeyStore) -> Present:
@@ -242,13 +247,15 @@ class _Uploads:
         if stat.S_ISLNK(status.st_mode):
             return "it is a symbolic link"
         if stat.S_ISDIR(status.st_mode):
-            if len(path) > MAX_DEPTH:
+            if len(path) >= MAX_DEPTH:
                 return f"more than {MAX_DEPTH} folders deep"
             with _opened(path[-1], within=folder) as below:
                 self._look(below, path)
             return ""
         if not stat.S_ISREG(status.st_mode):
             return "it is not a regular file"
+        if type_path(path[-1]) is None:
+            return "it is no G-code"
         if len(self.new) + self.there >= MAX_UPLOADS:
             return f"there are {MAX_UPLOADS} files before it"
         try:

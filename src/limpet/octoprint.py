@@ -307,19 +307,14 @@ def _profiles(moving: _Moving, profiles: Mapping[str, Any], default: Any) -> Non
         if id_ is None:
             continue
         table: dict[str, Any] = {}
-        unknown = []
         for field, path in _PROFILE.items():
             value = _at(content, path)
             if value is None or (field == "extruder_offsets" and not _has_offsets(value)):
                 continue
-            if field not in defaults:
-                unknown.append(path[0])
-            elif fault := _fault(Profile, {field: value}):
+            if fault := _fault(Profile, {field: value}):
                 moving.tell("left", f"{source}, {'.'.join(path)}: {fault}")
             elif value != defaults[field]:
                 table[field] = value
-        if unknown:
-            moving.tell("left", f"{source}: {', '.join(dict.fromkeys(unknown))}: Limpet's profiles have no such thing")
         if id_ == DEFAULT_PROFILE and table.get("name") == "Default":
             del table["name"]
         elif id_ != DEFAULT_PROFILE:
