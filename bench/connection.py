@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection
 
-from . import load, processes
+from . import load, processes, sockets
 from .hosts import ADDRESS, API_KEY, CONNECTION, BenchError, Host, Running, get, running
 
 POLL = 0.002
@@ -48,6 +48,8 @@ def measure(host: Host, plan: Plan, progress: Progress) -> Figures:
         figures |= measure_load(server, plan, progress)
         progress("connect")
         figures["connect_s"] = statistics.median(connect_times(server, plan.connects))
+        progress(f"{sockets.CLIENTS} socket clients")
+        figures |= measure_push(server, plan.idle)
         return figures
 
 
@@ -61,6 +63,15 @@ def measure_load(server: Running, plan: Plan, progress: Progress) -> Figures:
         figures[f"p50_ms_{clients}"] = got.p50_ms
         figures[f"p99_ms_{clients}"] = got.p99_ms
     return figures
+
+
+def measure_push(server: Running, seconds: float) -> Figures:
+    """What it takes to tell many clients of a printer that is connected and has nothing to do."""
+    with contextlib.closing(HTTPConnection(ADDRESS, server.port, timeout=30)) as client:
+        command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
+        _wait_for_state(client, {"Operational"})
+        with sockets.listening(server) as everybody:
+            return sockets.measure(server, everybody, seconds)
 
 
 def connect_times(server: Running, times: int) -> list[float]:

@@ -35,6 +35,8 @@ ROWS = (
     Row("requests_per_s_16", "requests/s, 16 clients", 0, 40, more=True),
     Row("p99_ms_16", "p99, 16 clients, ms", 2, 1 / 30),
     Row("connect_s", "POST connect to Operational, s", 3, 1),
+    Row("sockets_cpu_s", "CPU in {idle:.0f} s with 200 socket clients, s", 2, 1 / 10),
+    Row("sockets_current", "`current` to each of them", 0),
 )
 
 

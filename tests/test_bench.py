@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from bench import hosts, many, report
+from bench import hosts, many, report, sockets
 from bench.cases import CASES, Case, Printer
-from bench.connection import Plan
+from bench.connection import Plan, command
 from bench.detection import Outcome, Seen, judge, run_case
 from bench.impostors import KINDS, Impostor
 
@@ -65,6 +67,20 @@ def test_one_bad_round_misses_the_reach_and_stands_in_the_table() -> None:
     assert "2 of 3: 2.10; 1 of 3: WRONG RATE 9600, 1.00 | at most 3: MISSED" in missed
     late = report.cases_table({FIND: {"Limpet": [Outcome(3.1, True)]}})
     assert "at most 3: MISSED" in late
+
+
+def test_socket_clients_are_told_how_things_are() -> None:
+    with (
+        hosts.running(hosts.limpet(LIMPET)) as server,
+        contextlib.closing(HTTPConnection(hosts.ADDRESS, server.port)) as client,
+    ):
+        command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
+        with sockets.listening(server, clients=3) as everybody:
+            # The virtual printer tells its temperatures every two seconds.
+            figures = sockets.measure(server, everybody, 2.5, settle=0.1)
+
+    assert figures["sockets_current"] >= 1
+    assert figures["sockets_cpu_s"] < 1
 
 
 def test_every_case_can_be_told_apart_and_plugged_in() -> None:
