@@ -22,6 +22,7 @@ from limpet.printer.state import (
     apply,
 )
 from limpet.protocol.events import (
+    CardListed,
     Event,
     FirmwareIdentified,
     LineReceived,
@@ -87,6 +88,18 @@ def test_a_disconnect_is_told_with_what_led_to_it() -> None:
     after = len(names(*OPENED))
 
     assert names(*OPENED, StateChanged(State.OFFLINE))[after:] == ["Disconnecting", "Disconnected", "OFFLINE: Offline"]
+
+
+def test_the_files_on_the_card_come_and_go_with_the_printer() -> None:
+    with_card = [*OPENED, CardListed({"a.gco": (5, None)})]
+
+    assert names(*with_card)[len(names(*OPENED)) :] == ["UpdatedFiles"]
+    assert names(*with_card, StateChanged(State.OFFLINE))[len(names(*with_card)) :] == [
+        "Disconnecting",
+        "UpdatedFiles",
+        "Disconnected",
+        "OFFLINE: Offline",
+    ]
 
 
 def test_a_reconnect_ends_the_connection_before_it_begins_the_next() -> None:

@@ -28,7 +28,7 @@ DIFFERENCES: dict[str, tuple[str, int, Any]] = {
     "sockjs-xhr-send-unknown-session": ("What is no JSON is a 400", 404, {"error": "There is no such session."}),
 }
 """Exchange -> what docs/api-push.md says of it, and status and body of our answer."""
-NOT_TOLD = {"UpdatedFiles", "EStop", "Home", "ClientAuthed", "ChartMarked"}
+NOT_TOLD = {"EStop", "Home", "ClientAuthed", "ChartMarked"}
 PRINTING = "there are no print jobs yet"
 NOT_REPLAYED = {"ws-framed-auth-print": PRINTING}
 """Exchange -> why it cannot be set up; the shapes of its messages are compared all the same."""
@@ -112,7 +112,7 @@ async def replay(client: Client, listener: Listener, name: str) -> None:
                 await listener.until(lambda message: "timelapse" in message)
         elif frame["dir"] == "note" and "connect VIRTUAL" in frame["data"]:
             await client.accepted("connect", port="VIRTUAL", baudrate=115200)
-            await listener.until_event("FirmwareData")
+            await listener.until_event("UpdatedFiles")
             await listener.until_current(lambda current: current["temps"])
         elif frame["dir"] == "note" and "disconnect" in frame["data"]:
             await client.accepted("disconnect")
@@ -162,7 +162,7 @@ async def test_a_halted_firmware_is_told_as_octoprint_tells_it(client: Client) -
     async with listening(client) as listener:
         await listener.authenticate()
         await client.accepted("connect", port="VIRTUAL", baudrate=115200)
-        await listener.until_event("FirmwareData")
+        await listener.until_event("UpdatedFiles")
         client.fleet.default.send("!!DEBUG:trigger_fatal_error_marlin")
         error = await listener.until_event("Error")
         await listener.until_event("Disconnected")

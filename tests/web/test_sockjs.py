@@ -112,6 +112,23 @@ async def test_each_printer_is_followed_for_itself(tmp_path: Path) -> None:
         assert [name for name, _ in events(big.messages)] == ["SettingsUpdated"]
 
 
+async def test_who_listens_to_a_printer_that_is_removed_is_sent_away(tmp_path: Path) -> None:
+    settings = f'default_printer = "mini"\n{HERMETIC}[printers.big]\n[printers.mini]\n'
+    async with (
+        running(tmp_path, settings=settings) as (client, _),
+        listening(client, "/p/big" + RAW) as listener,
+        listening(client, "/p/big" + RAW) as stranger,
+    ):
+        await listener.authenticate()
+        big = client.fleet.get("big")
+        assert big is not None
+        await client.fleet.remove(big)
+
+        assert await listener.end() is aiohttp.WSMsgType.CLOSE
+        await stranger.say({"auth": await login(client)})
+        assert await stranger.end() is aiohttp.WSMsgType.CLOSE
+
+
 async def test_two_hundred_clients_see_every_event(client: Client) -> None:
     async with AsyncExitStack() as stack:
         opened = [
@@ -123,7 +140,7 @@ async def test_two_hundred_clients_see_every_event(client: Client) -> None:
         assert readers(client) == 1, "the printer is followed once for all"
 
         await client.accepted("connect", **CONNECT)
-        await asyncio.gather(*(each.until_event("FirmwareData") for each in everybody))
+        await asyncio.gather(*(each.until_event("UpdatedFiles") for each in everybody))
         for number in range(20):
             client.fleet.default.tell(FileSelected(a_file(number)))
         await client.accepted("disconnect")
@@ -137,8 +154,10 @@ async def test_two_hundred_clients_see_every_event(client: Client) -> None:
             *3 * ["PrinterStateChanged"],
             "Connected",
             "FirmwareData",
+            "UpdatedFiles",
             *20 * ["FileSelected"],
             "Disconnecting",
+            "UpdatedFiles",
             "Disconnected",
             "PrinterStateChanged",
         ]
@@ -319,6 +338,18 @@ async def test_our_own_page_may(client: Client) -> None:
     ):
         async with listening(client, RAW, headers=headers) as listener:
             assert await listener.next()
+
+
+@pytest.mark.parametrize(("origins", "told"), [('["https://panel.example"]', "https://panel.example"), ('["*"]', "*")])
+async def test_a_page_that_the_settings_name_may(tmp_path: Path, origins: str, told: str) -> None:
+    async with running(tmp_path, settings=f"{HERMETIC}[server]\ncors_origins = {origins}\n") as (client, _):
+        async with listening(client, RAW, headers={"Origin": "https://panel.example"}) as listener:
+            assert await listener.next()
+        async with (
+            aiohttp.ClientSession(headers={"Origin": "https://panel.example"}) as session,
+            session.post(client.address.rstrip("/") + f"{SESSION}/xhr_streaming") as response,
+        ):
+            assert response.headers["Access-Control-Allow-Origin"] == told
 
 
 async def test_a_key_is_still_needed_for_everything_else(client: Client) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from limpet.errors import Fault
 from limpet.printer.state import (
     CLOSED,
     ConnectionFailed,
@@ -23,7 +24,7 @@ from limpet.printer.state import (
     State,
     StateChanged,
 )
-from limpet.protocol.events import Event, FirmwareIdentified, PositionReported, PrinterRestarted
+from limpet.protocol.events import CardGone, CardListed, Event, FirmwareIdentified, PositionReported, PrinterRestarted
 from limpet.web.shapes import state_text
 
 _STATE_IDS = {
@@ -40,7 +41,6 @@ _REASONS = {
     "firmware_error": "firmware",
     "resend_loop": "resend_loop",
     "timeout": "timeout",
-    "no_answer": "timeout",
 }
 """Our code -> OctoPrint's `reason`; any other is a matter of the connection."""
 
@@ -50,6 +50,9 @@ class EventInfo(Struct, frozen=True):
 
     type: str
     payload: Any = None
+
+
+_OTHER_FILES = EventInfo("UpdatedFiles", {"type": "printables"})
 
 
 def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
@@ -74,6 +77,8 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo("FileDeselected")]
         case FilesChanged() | FilesMoved() | FileUploaded():
             return [_of_files(event)]
+        case CardListed() | CardGone():
+            return [_OTHER_FILES]
         case SettingsChanged():
             return [EventInfo("SettingsUpdated")]
     return _of_print(before, now)
@@ -89,6 +94,8 @@ def _of_state(before: Snapshot, now: Snapshot) -> list[EventInfo]:
     if ends:
         if is_now is not State.OFFLINE_AFTER_ERROR:
             told.append(EventInfo("Disconnecting"))
+        if before.sd_ready:
+            told.append(_OTHER_FILES)
         told.append(EventInfo("Disconnected"))
     if begins:
         told.append(EventInfo("Connecting"))
@@ -118,14 +125,24 @@ def _error(failed: ConnectionFailed) -> EventInfo:
     fault = failed.fault
     payload = {
         "error": fault.message,
-        "reason": _REASONS.get(fault.code, "connection"),
-        "consequence": "emergency" if fault.code == "firmware_halted" else "disconnect",
+        "reason": reason_of(fault),
+        "consequence": consequence_of(fault),
         "faq": None,
         "logs": [log_line(line) for line in failed.traffic],
         "code": fault.code,
         "hint": fault.hint,
     }
     return EventInfo("Error", payload)
+
+
+def reason_of(fault: Fault) -> str:
+    """What kind of fault it is, in OctoPrint's words."""
+    return _REASONS.get(fault.code, "connection")
+
+
+def consequence_of(fault: Fault) -> str:
+    """What has been done about it, in OctoPrint's words."""
+    return "emergency" if fault.code == "firmware_halted" else "disconnect"
 
 
 def log_line(traffic: str) -> str:
@@ -145,7 +162,7 @@ def _file(file: SelectedFile) -> dict[str, Any]:
 def _of_files(event: FilesChanged | FilesMoved | FileUploaded) -> EventInfo:
     match event:
         case FilesChanged(what="UpdatedFiles"):
-            return EventInfo("UpdatedFiles", {"type": "printables"})
+            return _OTHER_FILES
         case FilesChanged(what=what, storage=storage, path=path, type_path=type_path, operation=operation):
             of_files = {"type": list(type_path), "operation": operation} if type_path else {}
             return EventInfo(what, {"storage": storage, "path": path, "name": _name(path), **of_files})

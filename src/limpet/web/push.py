@@ -83,7 +83,7 @@ class Current(Struct, frozen=True, kw_only=True):
     job: JobInfo
     currentZ: float | None = None  # noqa: N815
     progress: ProgressInfo
-    offsets: dict[str, float] = {}
+    offsets: dict[str, float]
     resends: ResendInfo
     serverTime: float  # noqa: N815
     temps: list[dict[str, Any]]
@@ -415,6 +415,7 @@ class Gathering:
             state=state_info(now),
             job=job(now),
             progress=progress(now),
+            offsets=now.offsets,
             resends=_resends(self._printer.figures()),
             serverTime=time.time(),
             temps=[{"time": int(at), **heaters(readings)} for at, readings in temps],

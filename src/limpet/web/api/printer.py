@@ -15,6 +15,7 @@ from limpet.errors import Conflict
 from limpet.printer.printer import Heaters
 from limpet.printer.state import State
 from limpet.web.call import Call, Handler, Route, answer
+from limpet.web.events import consequence_of, log_line, reason_of
 from limpet.web.shapes import HeaterInfo, StateInfo, state_info
 
 NOT_OPERATIONAL = "Printer is not operational"
@@ -109,16 +110,13 @@ async def get_error(call: Call) -> web.StreamResponse:
     failure = call.printer.snapshot.failure
     if failure is None:
         return answer(PrinterError(error="", reason=""))
-    halted = failure.fault.code == "firmware_halted"
     return answer(
         PrinterError(
             error=failure.fault.message,
-            reason={"no_printer_found": "autodetect", "firmware_halted": "firmware"}.get(
-                failure.fault.code, "connection"
-            ),
-            consequence="emergency" if halted else "disconnect",
+            reason=reason_of(failure.fault),
+            consequence=consequence_of(failure.fault),
             faq=None,
-            logs=[f"{'Send' if line.startswith('>') else 'Recv'}: {line[2:]}" for line in failure.traffic],
+            logs=[log_line(line) for line in failure.traffic],
             hint=failure.fault.hint,
         )
     )
