@@ -14,7 +14,7 @@ import pytest
 from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, FileUploaded
 from limpet.protocol.events import Event
 from limpet.web.api.files import card_files
-from tests.web.server import ADMIN_KEY, HERMETIC, Answer, Client, running
+from tests.web.server import ADMIN_KEY, HERMETIC, Answer, Client, eventually, running
 
 KIND = ("machinecode", "gcode")
 UPDATED = FilesChanged("UpdatedFiles", "local")
@@ -216,6 +216,49 @@ async def test_a_file_with_a_name_that_only_begins_like_that_of_a_deleted_folder
     assert (await operational.delete("/api/files/local/sub")).status == 204
 
     assert await selected(operational) == "sub.gcode"
+
+
+# -- on the printer's card --
+
+
+@pytest.fixture
+async def with_card(operational: Client) -> Client:
+    """The virtual printer has told what is on its card."""
+    await eventually(lambda: card(operational), 5)
+    return operational
+
+
+async def card(client: Client) -> list[str]:
+    return [file["path"] for file in (await client.get("/api/files/sdcard")).json()["files"]]
+
+
+@pytest.mark.parametrize("path", ["SQUARE.GCO", "SUB/TINY.GCO"])
+async def test_a_file_on_the_card_is_listed_selected_and_deleted(with_card: Client, path: str) -> None:
+    await with_card.upload("a.gcode")
+    there = await card(with_card)
+    everything = (await with_card.get("/api/files")).json()["files"]
+    assert [file["path"] for file in everything] == ["a.gcode", *there]
+    assert [file["origin"] for file in everything] == ["local", *["sdcard"] * len(there)]
+    assert (await with_card.get(f"/api/files/sdcard/{path}")).json() in everything
+
+    assert (await with_card.post(f"/api/files/sdcard/{path}", {"command": "select"})).status == 204
+    job = (await with_card.get("/api/job")).json()["job"]["file"]
+    assert (job["origin"], job["path"]) == ("sdcard", path)
+
+    assert (await with_card.delete(f"/api/files/sdcard/{path}")).status == 204
+    assert await selected(with_card) is None
+
+    async def gone() -> bool:
+        return await card(with_card) == [other for other in there if other != path]
+
+    await eventually(gone, 5)
+    assert (await with_card.delete(f"/api/files/sdcard/{path}")).status == 404
+
+
+async def test_what_is_on_the_card_is_known_by_its_long_name(with_card: Client) -> None:
+    file = (await with_card.get("/api/files/sdcard/CALIBR~1.GCO")).json()
+
+    assert (file["name"], file["display"]) == ("CALIBR~1.GCO", "calibration cube v2.gcode")
 
 
 # -- copied, moved --

@@ -12,7 +12,8 @@ from msgspec import UNSET, Struct, UnsetType
 from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, SelectedFile, State
 from limpet.protocol.events import Event
-from limpet.storage.names import new_path
+from limpet.protocol.gcode import list_card
+from limpet.storage.names import new_path, type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
 from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place
 from limpet.web.auth import FORBIDDEN
@@ -52,13 +53,25 @@ async def post_command(call: Call) -> web.StreamResponse:
 async def delete_file(call: Call) -> web.StreamResponse:
     location, path = call.request.match_info["location"], call.request.match_info["path"]
     if location == CARD:
-        file_on_card(call, path)
-        raise Conflict("Limpet cannot delete files on the printer's card yet")
+        return _delete_on_card(call, path)
     store = call.fleet.store(call.printer)
-    found = await asyncio.to_thread(store.look, path)
-    await asyncio.to_thread(store.delete, path)
+    is_folder = await asyncio.to_thread(store.delete, path)
     deselect(call, store, path)
-    tell(call, store, _removed(found, "remove"), UPDATED)
+    tell(call, store, _removed(path, is_folder, "remove"), UPDATED)
+    return done()
+
+
+def _delete_on_card(call: Call, path: str) -> web.StreamResponse:
+    printer, file = call.printer, file_on_card(call, path)
+    if printer.is_printing:
+        # The printer does not tell which file it prints.
+        raise Conflict("Trying to delete a file that is currently in use")
+    printer.send(f"M30 {path}", list_card(printer.snapshot.capabilities))
+    selected = printer.snapshot.selected
+    if selected and (selected.origin, selected.path) == (CARD, path):
+        printer.tell(FileDeselected())
+    printer.tell(FilesChanged("FileRemoved", CARD, path, file.typePath, "remove"))
+    printer.tell(UPDATED)
     return done()
 
 
@@ -103,12 +116,11 @@ async def _copy(call: Call, location: str, path: str, body: dict[str, Any]) -> w
 
 async def _move(call: Call, location: str, path: str, body: dict[str, Any]) -> web.StreamResponse:
     store, destination = _destination(call, location, body)
-    found = await asyncio.to_thread(store.look, path)
     made = await asyncio.to_thread(store.move, path, destination)
     deselect(call, store, path)
     kind, what = (made.type_path, "FileMoved") if isinstance(made, StoredFile) else ((), "FolderMoved")
     moved = FilesMoved(what, LOCAL, path, made.path, kind)
-    tell(call, store, _removed(found, "move"), _added(made, "move"), moved, UPDATED)
+    tell(call, store, _removed(path, not kind, "move"), _added(made, "move"), moved, UPDATED)
     return created(call, made)
 
 
@@ -168,7 +180,7 @@ def tell(call: Call, store: Store, *events: Event) -> None:
 
 
 def deselect(call: Call, store: Store, path: str) -> None:
-    """What is no longer there, or no longer there, is selected no longer."""
+    """What has gone from this path is selected no longer."""
     for printer in call.fleet.sharing(store):
         selected = printer.snapshot.selected
         if selected and selected.origin == LOCAL and f"{selected.path}/".startswith(f"{path}/"):
@@ -201,10 +213,10 @@ def _added(found: StoredFile | StoredFolder, operation: str) -> FilesChanged:
     return FilesChanged("FileAdded", LOCAL, found.path, found.type_path, operation)
 
 
-def _removed(found: StoredFile | StoredFolder, operation: str) -> FilesChanged:
-    if isinstance(found, StoredFolder):
-        return FilesChanged("FolderRemoved", LOCAL, found.path)
-    return FilesChanged("FileRemoved", LOCAL, found.path, found.type_path, operation)
+def _removed(path: str, is_folder: bool, operation: str) -> FilesChanged:
+    if is_folder:
+        return FilesChanged("FolderRemoved", LOCAL, path)
+    return FilesChanged("FileRemoved", LOCAL, path, type_path(path) or (), operation)
 
 
 def created(call: Call, found: StoredFile | StoredFolder) -> web.Response:

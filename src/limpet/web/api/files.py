@@ -167,8 +167,7 @@ def base_of(call: Call) -> str:
 
 def on_card(call: Call) -> list[FileInfo]:
     """What the printer has told of its card."""
-    files: SdFiles = getattr(call.printer.snapshot, "sd_files", {})
-    return card_files(base_of(call), files)
+    return card_files(base_of(call), call.printer.snapshot.sd_files)
 
 
 def file_on_card(call: Call, path: str) -> FileInfo:
