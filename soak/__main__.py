@@ -37,13 +37,14 @@ def _tell(progress: Progress) -> None:
 
 
 def _summary(plan: Plan, outcome: Outcome) -> str:
-    lines = [f"{count:6}  {what}" for what, count in sorted(outcome.counts.items(), key=lambda item: -item[1])]
+    counts = outcome.counts
+    lines = [f"{count:6}  {what}" for what, count in sorted(counts.items(), key=lambda item: -item[1])]
     lines.append(
-        f"seed {plan.seed}: {outcome.simulated / 3600.0:.2f} hours simulated in {outcome.real:.0f} s, "
-        f"{outcome.counts.total()} events"
+        f"seed {plan.seed}: {outcome.simulated / 3600.0:.2f} hours simulated in {outcome.real:.0f} s; "
+        f"{counts.total()} events, {counts['is Operational']} connections, {counts['is Operational again']} reconnects"
     )
     if outcome.trouble is None:
-        lines.append("no wrong claim, no leak")
+        lines.append("wrong claims: 0, leaks: 0")
     else:
         lines.append(f"WRONG: {outcome.trouble}")
         lines.append(f"Again: scripts/soak --seed {plan.seed} --minutes {plan.minutes:g} --printers {plan.printers}")

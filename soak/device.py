@@ -172,10 +172,10 @@ def lock(descriptor: int) -> bool:
 
 def open_terminals() -> Iterator[tuple[str, str]]:
     """Number and device of each descriptor of this process that is the host's side of a pseudo-terminal."""
-    for entry in os.scandir("/proc/self/fd"):
+    for number in os.listdir("/proc/self/fd"):  # noqa: PTH208 - asked so often that a Path for each takes a fifth of all time
         try:
-            target = Path(entry.path).readlink()
+            target = os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115
         except FileNotFoundError:  # the one with which the folder is read
             continue
-        if target.parent == Path("/dev/pts"):
-            yield entry.name, str(target)
+        if target.startswith("/dev/pts/"):
+            yield number, target

@@ -19,7 +19,8 @@ from limpet.transports.urls import OPENERS
 from soak.impostors import RATES
 from soak.journal import Journal
 from soak.loop import OWNER, SimulatedLoop
-from soak.world import Thing, World
+from soak.thing import Thing
+from soak.world import World
 
 EVERY = 15.0
 """Seconds between two actions of a user, on average."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
 from soak.device import Core
@@ -46,6 +45,7 @@ class Talker:
 
     def receive_data(self, data: bytes, now: float) -> None:
         self._say(self._answers(self._on_the_line(data)))
+        self.handle_timer(now)
 
     def handle_timer(self, now: float) -> None:
         if now >= self._next:
@@ -64,14 +64,6 @@ class Talker:
     def _on_the_line(self, data: bytes) -> bytes:
         wrong = self.baudrate not in (0, self._host_baudrate)
         return self._chance.randbytes(len(data)) if wrong else data
-
-
-@dataclass(frozen=True)
-class Kind:
-    """An impostor as it is made; `says` and so on as in Talker, or the firmware of a virtual printer that is none."""
-
-    name: str
-    make: Callable[[random.Random], Core]
 
 
 def _virtual(firmware: str) -> Callable[[random.Random], Core]:
@@ -101,15 +93,16 @@ def _modem(chance: random.Random) -> Core:
     return Talker(chance, answers=lambda heard: heard + b"\r\nERROR\r\n" * heard.count(b"\n"))
 
 
-KINDS = (
-    Kind("silent device", Talker),
-    Kind("noise", lambda chance: Talker(chance, says=lambda: chance.randbytes(40), interval=0.1)),
-    Kind("flood", lambda chance: Talker(chance, says=lambda: b"0123456789 " * 40 + b"\n", interval=0.05)),
-    Kind("sensor", _virtual("sensor")),
-    Kind("milling machine", _virtual("grbl")),
-    Kind("gps", _gps),
-    Kind("logger", _logger),
-    Kind("yes-man", _yes_man),
-    Kind("modem", _modem),
-    Kind("loopback", lambda chance: Talker(chance, answers=lambda heard: heard)),
-)
+IMPOSTORS: dict[str, Callable[[random.Random], Core]] = {
+    "silent device": Talker,
+    "noise": lambda chance: Talker(chance, says=lambda: chance.randbytes(40), interval=0.1),
+    "flood": lambda chance: Talker(chance, says=lambda: b"0123456789 " * 40 + b"\n", interval=0.05),
+    "sensor": _virtual("sensor"),
+    "milling machine": _virtual("grbl"),
+    "gps": _gps,
+    "logger": _logger,
+    "yes-man": _yes_man,
+    "modem": _modem,
+    "loopback": lambda chance: Talker(chance, answers=lambda heard: heard),
+}
+"""What makes one of each kind."""

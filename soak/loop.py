@@ -17,8 +17,11 @@ import selectors
 from collections.abc import Callable
 from concurrent import futures
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
+
+Result = TypeVar("Result")
+Words = TypeVarTuple("Words")
 
 OWNER: ContextVar[str] = ContextVar("OWNER", default="")
 """Whose work this is; tasks, timers and callbacks inherit it from what made them."""
@@ -64,11 +67,14 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._owners[task] = OWNER.get() if context is None else context.get(OWNER, "")
         return task
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+    def run_in_executor(
+        self, executor: futures.Executor | None, func: Callable[[*Words], Result], *args: *Words
+    ) -> asyncio.Future[Result]:
+        assert executor is None
         job = self._threads.submit(func, *args)
         if not futures.wait([job], LONGEST_JOB).done:
             raise RuntimeError(f"{func} takes more than {LONGEST_JOB:g} s of real time")
-        result: asyncio.Future[Any] = self.create_future()
+        result: asyncio.Future[Result] = self.create_future()
         self.call_later(self.job_time(), _hand_over, job, result)
         return result
 
@@ -99,7 +105,7 @@ class _Selector(selectors.PollSelector):
         return ready
 
 
-def _hand_over(job: futures.Future[Any], result: asyncio.Future[Any]) -> None:
+def _hand_over(job: futures.Future[Result], result: asyncio.Future[Result]) -> None:
     if result.done():  # whoever wanted it was cancelled
         return
     error = job.exception()

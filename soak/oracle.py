@@ -7,7 +7,6 @@ that it can do at that moment. What it holds Limpet to is in docs/soak.md, in wo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from limpet.errors import Fault
@@ -17,30 +16,16 @@ from soak.device import open_terminals
 from soak.host import PATIENCE, Host, Wish
 from soak.journal import Journal
 from soak.loop import SimulatedLoop
-from soak.world import Thing, World
+from soak.thing import Thing
+from soak.world import World
 
 CODES = frozenset(
-    [
-        "port_missing",
-        "port_busy",
-        "permission_denied",
-        "wrong_baudrate",
-        "no_answer",
-        "not_a_printer",
-        "no_printer_found",
-        "unplugged",
-        "write_stalled",
-        "timeout",
-        "firmware_halted",
-        "firmware_error",
-        "resend_loop",
-        "reset",
-        "other_printer",
-    ]
+    {
+        *("port_missing", "port_busy", "wrong_baudrate", "no_answer", "not_a_printer", "no_printer_found", "unplugged"),
+        *("timeout", "firmware_halted", "firmware_error", "reset", "other_printer"),
+    }
 )
-"""Reasons that the API may give."""
-NEVER = frozenset({"permission_denied", "write_stalled", "resend_loop"})
-"""Of these, what does not happen in this world."""
+"""The reasons that the API may give, but for those that there are not in this world."""
 
 MOMENT = 1.0
 """Seconds for whatever happens at once: an unplugged port is told, a closed one is free."""
@@ -48,12 +33,10 @@ PROOF = 4.0
 """Seconds that the last answer of a printer may be old when it is called operational."""
 NOTICE = {"is unplugged": MOMENT, "has halted": MOMENT}
 SILENCE = 30.0
-"""Seconds after which a silent printer is no longer called operational: up to 10 s until it is asked, and 15 s without
-an answer."""
-SLOW_SILENCE = 330.0
+"""Seconds after which a printer that is silent, or has become unreadable, is no longer called operational: up to 10 s
+until it is asked, and 15 s without an answer."""
+SLOW_SILENCE = 630.0
 """The same when it may be carrying out a slow command."""
-UNREADABLE = 30.0
-"""The same for one that has become unreadable: noise is no sign of life."""
 LONGEST_STATE = 60.0
 LONGEST_WAIT = 1.2 * PATIENCE.longest_pause + 50.0
 """Seconds after which a printer that is there and well is connected: a pause, the rest of an attempt, another one."""
@@ -103,7 +86,8 @@ class Oracle:
                 self._journal.tell(host.name, f"says {fault.code}", f"{fault.message}{' (waits)' * waiting}")
                 self._check_fault(host, claim, fault)
             case StateChanged(state=state) if state is not claim.state:
-                self._journal.tell(host.name, f"is {state}", f"({_words(snapshot)})")
+                again = " again" if state is State.OPERATIONAL and host.wish is not None and host.wish.thing else ""
+                self._journal.tell(host.name, f"is {state}{again}", f"({_words(snapshot)})")
                 self._enter(host, claim, state, snapshot)
             case StateChanged():
                 self._check_port(host, snapshot)
@@ -157,24 +141,26 @@ class Oracle:
         """The reason is one that there is, has words, and happened."""
         if fault.code not in CODES or not fault.message or not fault.hint:
             self._complain(host, f"gives a reason that is none: {fault}")
-        now = self._loop.time()
-        begun = min(claim.attempt_at, now) - 2 * MOMENT
-        world, things = self._world, self._world.things
-        true: dict[str, Callable[[], bool]] = {
-            "unplugged": lambda: any(thing.unplugged_at >= now - MOMENT for thing in [*things, *world.gone]),
-            "port_missing": lambda: (
-                any(max(thing.unplugged_at, thing.plugged_at) >= begun for thing in [*things, *world.gone])
-                or not self._wanted(host, host.wish)
-            ),
-            "port_busy": lambda: (
-                any(thing.holder is not None or thing.troubled_at >= begun for thing in things)
-                or any(self._is_about(peer, None) for peer in self._hosts if peer is not host)
-            ),
-            "firmware_halted": lambda: any(thing.sickness == "has halted" for thing in things),
-            "reset": lambda: any(thing.reset_at >= now - 2 * SILENCE for thing in things),
-        }
-        if not true.get(fault.code, lambda: fault.code not in NEVER)():
+        if not self._is_so(host, claim, fault.code):
             self._complain(host, f"says {fault.code}, which is not so: {fault.message}")
+
+    def _is_so(self, host: Host, claim: Claim, code: str) -> bool:
+        now, things = self._loop.time(), self._world.things
+        begun = min(claim.attempt_at, now) - 2 * MOMENT
+        match code:
+            case "unplugged":
+                return any(thing.unplugged_at >= now - MOMENT for thing in [*things, *self._world.gone])
+            case "port_missing":
+                moved = [max(thing.unplugged_at, thing.plugged_at) for thing in [*things, *self._world.gone]]
+                return any(moment >= begun for moment in moved) or not self._wanted(host.wish)
+            case "port_busy":
+                taken = any(thing.holder is not None or thing.troubled_at >= begun for thing in things)
+                return taken or any(self._is_about(peer, None) for peer in self._hosts if peer is not host)
+            case "firmware_halted":
+                return any(thing.sickness == "has halted" for thing in things)
+            case "reset":
+                return any(thing.reset_at >= now - 2 * SILENCE for thing in things)
+        return True
 
     def _check_ended(self, host: Host, claim: Claim, snapshot: Snapshot) -> None:
         """There is a reason, it waits as it should, and neither an attempt nor a connection fails on a well printer."""
@@ -193,7 +179,7 @@ class Oracle:
             lost = [claim.thing] if claim.thing is not None and claim.thing.is_well(self._loop.time()) else []
             since = claim.attempt_at
         else:
-            lost, since = self._wanted(host, wish), claim.attempt_at
+            lost, since = self._wanted(wish), claim.attempt_at
         for thing in lost:
             if self._fine_since(host, thing, claim.operational) < since and thing.understands(_rate(wish)):
                 self._complain(host, f"has failed ({code}) although {thing.name} was well all the time")
@@ -263,11 +249,7 @@ class Oracle:
             return
         what, since = wrong
         false_when_made = since < claim.since - PROOF
-        notice = (
-            UNREADABLE
-            if what.startswith("speaks")
-            else NOTICE.get(what, SLOW_SILENCE if host.slow_at > since - 2 * LONGEST_STATE else SILENCE)
-        )
+        notice = NOTICE.get(what, SLOW_SILENCE if host.slow_at > since - 2 * LONGEST_STATE else SILENCE)
         if false_when_made or now > max(since, claim.since) + notice:
             self._complain(
                 host, f"is Operational at {claim.snapshot.baudrate}, but {thing.name} {what} since {since:.3f}"
@@ -279,7 +261,7 @@ class Oracle:
         if wish is None:
             return
         limit = LONGEST_SEARCH if wish.target.port is None and wish.thing is None else LONGEST_WAIT
-        for thing in self._wanted(host, wish):
+        for thing in self._wanted(wish):
             if not thing.understands(_rate(wish)):
                 continue
             fine_since = max(self._fine_since(host, thing), wish.since)
@@ -333,7 +315,7 @@ class Oracle:
             return False
         return thing is None or claim.state is State.DETECTING or str(thing.path) == host.printer.snapshot.port
 
-    def _wanted(self, host: Host, wish: Wish | None) -> list[Thing]:
+    def _wanted(self, wish: Wish | None) -> list[Thing]:
         """What fulfils the wish, of what is there."""
         if wish is None:
             return []

@@ -15,7 +15,7 @@ PLAIN_PORTS = ("line-a", "line-b")
 
 @dataclass(frozen=True)
 class Usb:
-    """What a USB device says of itself; `socket` is where it is plugged in, `is_known`: known to be no printer."""
+    """What a USB device says of itself, and into which `socket` it is plugged; `is_known`: that it is no printer."""
 
     socket: int
     vendor_id: int
@@ -34,8 +34,7 @@ class Ports:
         (self._sys / "class/tty").mkdir(parents=True)
         (self.dev / "serial/by-path").mkdir(parents=True)
 
-    def look(self) -> PortList:
-        """The ports as Limpet sees them."""
+    def as_limpet_sees_them(self) -> PortList:
         added = [str(self.dev / name) for name in PLAIN_PORTS]
         return PortList(added=added, virtual=False, sys_root=self._sys, dev_root=self.dev)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
-from soak.device import Core, Device, lock
-from soak.impostors import KINDS, RATES
+from soak.device import lock
+from soak.impostors import IMPOSTORS, RATES
 from soak.journal import Journal
+from soak.thing import Thing, printer_of, words_of
 from soak.usb import Ports, Usb
 
 MOST_PRINTERS = 5
@@ -23,73 +23,6 @@ MOST_IMPOSTORS = 4
 SAYS_WHY_IT_HALTS = ("marlin", "prusa")
 FORGIVES = ("marlin", "prusa", "repetier", "smoothie")
 """Firmwares on whose line something may get lost: the others do not look at the order of what they get."""
-
-
-class Thing(Device):
-    """A device and the truth about it; times are simulated seconds."""
-
-    def __init__(self, name: str, core: Core, usb: Usb | None, *, is_printer: bool, resets: bool = True) -> None:
-        super().__init__(core, resets=resets)
-        self.name = name
-        self.usb = usb
-        self.is_printer = is_printer
-        self.path: Path | None = None
-        self.last_path: Path | None = None
-        self.holder: int | None = None
-        self.sickness = ""
-        self.sick_since = self.flashed_at = self.unplugged_at = self.plugged_at = self.reset_at = float("-inf")
-        self.sleeps_until = 0.0
-        self.troubled_at = 0.0
-        self.cure: tuple[asyncio.TimerHandle, Callable[[], None]] | None = None
-
-    def begin(self) -> None:
-        super().begin()
-        if self.sickness:
-            self.recover()
-
-    def recover(self) -> None:
-        """Nothing is the matter with it from now on."""
-        if self.cure is not None:
-            self.cure[0].cancel()
-        self.cure = None
-        self.sickness = ""
-        self.sleeps_until = 0.0
-        self.troubled_at = self._loop.time()
-
-    @property
-    def baudrate(self) -> int:
-        """0: any."""
-        return self.core.options.baudrate if isinstance(self.core, VirtualPrinter) else 0
-
-    @property
-    def accepted(self) -> Collection[str]:
-        """Commands that it has carried out."""
-        return self.core.accepted if isinstance(self.core, VirtualPrinter) else ()
-
-    @property
-    def boot_time(self) -> float:
-        return self.core.options.boot_time if isinstance(self.core, VirtualPrinter) else 0.0
-
-    def is_well(self, now: float) -> bool:
-        """A printer that would answer whoever opens its port at the right rate."""
-        return self.is_printer and self.path is not None and not self.sickness and now >= self.sleeps_until
-
-    def understands(self, baudrate: int | None) -> bool:
-        return self.baudrate in (0, baudrate) or (baudrate is None and self.baudrate in RATES)
-
-    def what_is_wrong(self, baudrate: int | None, now: float) -> tuple[str, float] | None:
-        """Why nobody can be connected to it at this rate, and since when; None when all is well."""
-        if not self.is_printer:
-            return "is no printer", float("-inf")
-        if self.path is None:
-            return "is unplugged", self.unplugged_at
-        if self.sickness:
-            return self.sickness, self.sick_since
-        if not self.understands(baudrate):
-            return f"speaks {self.baudrate} baud", self.flashed_at
-        if now < self.started_at + self.boot_time:
-            return "starts", self.started_at
-        return None
 
 
 class World:
@@ -129,16 +62,16 @@ class World:
     async def rage(self, until: float) -> None:
         """Let things happen."""
         events = {
-            self._unplug: 10,
-            self._swap: 4,
-            self._impostor_comes: 6,
-            self._impostor_goes: 5,
-            self._hold: 5,
-            self._hang: 4,
-            self._halt: 3,
-            self._reset: 5,
-            self._sleep: 4,
-            self._flash: 3,
+            self.unplug: 10,
+            self.swap: 4,
+            self.impostor_comes: 6,
+            self.impostor_goes: 5,
+            self.hold: 5,
+            self.hang: 4,
+            self.halt: 3,
+            self.reset: 5,
+            self.sleep: 4,
+            self.flash: 3,
         }
         while self._loop.time() < until:
             await asyncio.sleep(self.chance.expovariate(1 / EVERY))
@@ -163,13 +96,13 @@ class World:
 
     # -- what happens --
 
-    def _unplug(self) -> None:
+    def unplug(self, seconds: float | None = None) -> None:
         if thing := self._any_printer():
             self._pull(thing)
-            away = self.chance.choice([0.3, 3.0, 30.0]) * self.chance.random()
+            away = self.chance.choice([0.3, 3.0, 30.0]) * self.chance.random() if seconds is None else seconds
             self._cure_in(away, thing, partial(self._plug, thing))
 
-    def _swap(self) -> None:
+    def swap(self) -> None:
         """Two devices are plugged in again in the other order, so that their names are swapped."""
         printer, other = self._any_printer(), self._any_of([t for t in self.things if t.path and not t.cure])
         if printer is None or other is None or other is printer:
@@ -180,10 +113,10 @@ class World:
         for thing in sorted((printer, other), key=lambda thing: str(thing.last_path), reverse=True):
             self._cure_in(away, thing, partial(self._plug, thing))
 
-    def _impostor_comes(self) -> None:
+    def impostor_comes(self, kind: str | None = None) -> None:
         if len(self.impostors) >= MOST_IMPOSTORS:
             return
-        kind = self.chance.choice(KINDS)
+        kind = kind or self.chance.choice(list(IMPOSTORS))
         socket = next(self._sockets)
         usb = self.chance.choice(
             [
@@ -197,17 +130,17 @@ class World:
         )
         if usb is None and len(self.ports.free_plain_ports()) < 2:
             return
-        thing = Thing(f"{kind.name} {socket}", kind.make(self.chance), usb, is_printer=False)
+        thing = Thing(f"{kind} {socket}", IMPOSTORS[kind](self.chance), usb, is_printer=False)
         self.impostors.append(thing)
         self._plug(thing)
 
-    def _impostor_goes(self) -> None:
+    def impostor_goes(self) -> None:
         if thing := self._any_of([thing for thing in self.impostors if thing.cure is None]):
             self._pull(thing)
             self.impostors.remove(thing)
             self.gone = [*self.gone[-20:], thing]
 
-    def _hold(self) -> None:
+    def hold(self) -> None:
         """Another program tries to take the port of a printer for itself."""
         thing = self._any_printer()
         if thing is None:
@@ -222,20 +155,20 @@ class World:
         thing.holder = descriptor
         self._cure_in(self.chance.uniform(0.5, 25.0), thing, partial(self._let_go, thing))
 
-    def _hang(self) -> None:
+    def hang(self, seconds: float | None = None) -> None:
         if thing := self._any_printer():
-            self._fall_ill(thing, "hangs")
+            self._fall_ill(thing, "hangs", seconds)
 
-    def _halt(self) -> None:
+    def halt(self) -> None:
         if thing := self._any_printer():
-            core = _printer(thing)
+            core = printer_of(thing)
             starts = self._loop.time() <= thing.started_at + thing.boot_time
             is_heard = thing.is_open and thing.baudrate in (0, thing.host_baudrate)
             says_why = is_heard and not starts and core.options.firmware in SAYS_WHY_IT_HALTS
             self._fall_ill(thing, "has halted" if says_why else "hangs")
 
-    def _fall_ill(self, thing: Thing, sickness: str) -> None:
-        core = _printer(thing)
+    def _fall_ill(self, thing: Thing, sickness: str, seconds: float | None = None) -> None:
+        core = printer_of(thing)
         if sickness == "has halted":
             core.machine.halt("Error:Thermal Runaway, system stopped! Heater_ID: 0")
             thing.look()
@@ -243,27 +176,28 @@ class World:
             core.fall_silent()
         thing.sickness, thing.sick_since = sickness, self._loop.time()
         self.journal.tell(thing.name, sickness)
-        self._cure_in(self.chance.uniform(5.0, 60.0), thing, partial(self._restart, thing))
+        lasts = self.chance.uniform(5.0, 120.0) if seconds is None else seconds
+        self._cure_in(lasts, thing, partial(self._restart, thing))
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         if thing := self._any_printer():
             self._restart(thing)
 
-    def _sleep(self) -> None:
+    def sleep(self) -> None:
         """Says nothing for a while, as printers do now and then."""
         if thing := self._any_printer():
             seconds = self.chance.uniform(1.0, 8.0)
-            _printer(thing).sleep(seconds)
+            printer_of(thing).sleep(seconds)
             thing.look()
             thing.sleeps_until = thing.troubled_at = self._loop.time() + seconds
             self.journal.tell(thing.name, "says nothing for a while", f"({seconds:.1f} s)")
 
-    def _flash(self) -> None:
+    def flash(self) -> None:
         """Another firmware, at another rate, on the port that stays plugged in."""
         if thing := self._any_printer():
             thing.troubled_at = thing.flashed_at = thing.reset_at = self._loop.time()
             thing.be(self._new_core(thing.name))
-            self.journal.tell(thing.name, "is flashed", _printer_words(thing))
+            self.journal.tell(thing.name, "is flashed", words_of(thing))
 
     # -- how it is done --
 
@@ -290,6 +224,7 @@ class World:
                 firmware=firmware,
                 seed=self.chance.randrange(1000),
                 baudrate=choice([*RATES, 115200, 250000, 0, 500000]),
+                latency=0.002,
                 boot_time=choice([0.1, 1.0, 2.0, 5.0, 8.0]),
                 banner=choice([True, True, True, False]),
                 wait=choice([True, False]),
@@ -315,7 +250,7 @@ class World:
             self.ports.add(path, thing.usb)
         thing.plugged_at = self._loop.time()
         thing.recover()
-        self.journal.tell(thing.name, "is plugged in", f"as {path.name} {_printer_words(thing)}")
+        self.journal.tell(thing.name, "is plugged in", f"as {path.name} {words_of(thing)}")
 
     def _make_room(self) -> None:
         impostor = next(thing for thing in self.impostors if thing.usb is None and thing.path is not None)
@@ -356,15 +291,3 @@ class World:
 
     def _any_of(self, things: list[Thing]) -> Thing | None:
         return self.chance.choice(things) if things else None
-
-
-def _printer(thing: Thing) -> VirtualPrinter:
-    assert isinstance(thing.core, VirtualPrinter)
-    return thing.core
-
-
-def _printer_words(thing: Thing) -> str:
-    if not isinstance(thing.core, VirtualPrinter):
-        return ""
-    options = thing.core.options
-    return f"({options.firmware}, {options.baudrate} baud, boots in {options.boot_time:g} s)"

@@ -7,6 +7,7 @@ import os
 import time
 import tty
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,9 +33,14 @@ def test_an_hour_passes_in_no_time() -> None:
 
 def test_timers_ring_in_order_each_at_its_moment() -> None:
     async def work() -> list[tuple[str, float]]:
-        loop, rung = the_loop(), []
+        loop = the_loop()
+        rung: list[tuple[str, float]] = []
+
+        def ring(name: str) -> None:
+            rung.append((name, loop.time()))
+
         for name, delay in [("c", 7.25), ("a", 0.1), ("b", 3.0), ("also b", 3.0), ("d", 1000.5)]:
-            loop.call_later(delay, lambda name=name: rung.append((name, loop.time())))
+            loop.call_later(delay, ring, name)
         await asyncio.sleep(2000)
         return rung
 
@@ -46,7 +52,7 @@ def test_the_clock_stands_still_while_something_happens() -> None:
         loop = the_loop()
         loop.call_later(0.001, lambda: None)
         for _ in range(100):
-            time.sleep(0.0001)
+            time.sleep(0.0001)  # noqa: ASYNC251
             await asyncio.sleep(0)
         return loop.time()
 
@@ -113,7 +119,8 @@ def test_it_says_so_when_nothing_can_ever_happen() -> None:
 
 def test_it_is_told_when_all_is_at_rest() -> None:
     async def work() -> list[float]:
-        loop, at = the_loop(), []
+        loop = the_loop()
+        at: list[float] = []
         loop.at_rest = lambda: at.append(loop.time())
         await asyncio.sleep(1.0)
         await asyncio.sleep(2.0)
@@ -144,7 +151,7 @@ def test_it_knows_whose_tasks_and_timers_there_are() -> None:
 
 def test_the_loop_leaves_nothing_open() -> None:
     def open_files() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     before = open_files()
     simulated(lambda: slowly(0.0))
@@ -153,7 +160,7 @@ def test_the_loop_leaves_nothing_open() -> None:
 
 def test_it_says_so_when_something_goes_round_in_circles() -> None:
     async def work() -> None:
-        while True:
+        while True:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     with pytest.raises(RuntimeError, match="in circles"):
