@@ -260,10 +260,10 @@ class Oracle:
         wish, now = host.wish, self._loop.time()
         if wish is None:
             return
-        limit = LONGEST_SEARCH if wish.target.port is None and wish.thing is None else LONGEST_WAIT
         for thing in self._wanted(wish):
             if not thing.understands(_rate(wish)):
                 continue
+            limit = LONGEST_SEARCH if wish.target.port is None and wish.thing is None else LONGEST_WAIT
             fine_since = max(self._fine_since(host, thing), wish.since)
             returned = thing.plugged_at == fine_since and thing.plugged_at - thing.unplugged_at > 2 * MOMENT
             idle = claim.closed_at < thing.plugged_at and (claim.state in CLOSED or claim.since >= thing.plugged_at)
