@@ -16,6 +16,7 @@ from limpet.printer.connection import Target
 from limpet.printer.printer import Printer
 from limpet.printer.state import CandidateTried, State
 from limpet.protocol.firmware import LIKELY_BAUDRATES
+from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
 from limpet.settings import Reset
 from limpet.transports.serial_port import SerialPort, open_serial
 from limpet.transports.urls import SERIAL, VIRTUAL, Transport
@@ -84,10 +85,21 @@ async def test_a_board_that_boots_slowly_is_still_found(tmp_path: Path) -> None:
 async def test_a_banner_holds_a_rate_until_the_board_answers(tmp_path: Path) -> None:
     """`start` comes at once, an answer only after several times the dwell."""
     link = tmp_path / "printer"
-    sayings = itertools.chain(
-        [b"start\n"], itertools.repeat(b"", 20), itertools.repeat(b"ok\nFIRMWARE_NAME:Marlin\nok\n")
-    )
-    async with device_at(link, sayings.__next__), one_printer(link) as printer:
+    board = VirtualPrinter(VirtualPrinterOptions(boot_time=0.0, banner=False))
+    clock = asyncio.get_running_loop().time
+    silence = itertools.chain([b"start\n"], itertools.repeat(b"", 20))
+
+    def says() -> bytes:
+        for said in silence:
+            return said
+        board.handle_timer(clock())
+        return board.data_to_send()
+
+    board.reset(clock())
+    async with (
+        device_at(link, says, lambda data: board.receive_data(data, clock())),
+        one_printer(link) as printer,
+    ):
         assert (await connected(printer)).baudrate == LIKELY_BAUDRATES[0]
 
 

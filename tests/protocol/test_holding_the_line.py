@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from limpet.protocol.events import SessionEnded
+from limpet.protocol.events import SessionEnded, SessionOpened
 from limpet.protocol.figures import SAMPLES, Figures
 from limpet.protocol.patience import SILENCE
 from limpet.protocol.session import Session
@@ -74,6 +74,41 @@ def test_a_firmware_that_answers_with_errors_alone_is_told_as_such() -> None:
     after(session, 20.0)
     ended = [event for event in events(session) if isinstance(event, SessionEnded)]
     assert [(end.code, end.detail) for end in ended] == [("firmware_error", "EEPROM version mismatch")]
+
+
+def test_a_firmware_name_in_passing_proves_nothing() -> None:
+    session = Session(0.0)
+    for half in range(1, 40):
+        session.receive_data(b"start\nok\nok T:21.3 /0.0\nFIRMWARE_NAME:none yet\n", half / 2)
+        after(session, half / 2)
+        session.receive_data(b"FIRMWARE_NAME:none yet\nok\n", half / 2 + 0.1)
+        after(session, half / 2 + 0.1)
+    assert not [event for event in events(session) if isinstance(event, SessionOpened)]
+
+
+def test_a_printer_that_had_been_asked_for_its_name_by_another_host_proves_itself_otherwise() -> None:
+    session = Session(0.0)
+    session.handle_timer(0.0)
+    session.receive_data(b"FIRMWARE_NAME:Marlin 2.1.2\nok\n", 0.1)
+    session.receive_data(b"FIRMWARE_NAME:Marlin 2.1.2\nok\nok\n", 0.2)
+    after(session, 0.6)
+    session.receive_data(b"Error:checksum mismatch, Last Line: 1\nResend: 2\nok\n", 0.7)
+    assert SessionOpened("Marlin 2.1.2") in events(session)
+
+
+def test_a_printer_that_has_not_understood_the_hello_is_greeted_again_and_not_flooded() -> None:
+    session = Session(0.0)
+    session.handle_timer(0.0)
+    session.receive_data(b"Error:checksum mismatch, Last Line: 4\nResend: 5\nok\n", 0.01)
+    written = after(session, 0.01)
+    session.receive_data(b"Error:Line Number is not Last Line Number+1, Last Line: 4\nResend: 5\nok\n", 0.02)
+    written += after(session, 0.5)
+    assert written.count(b"M115") == 1
+    assert written.endswith(HELLO)
+    session.receive_data(b"ok\n", 0.51)
+    session.receive_data(b"FIRMWARE_NAME:Marlin 2.1.2\nok\n", 0.52)
+    after(session, 1.0)
+    assert SessionOpened("Marlin 2.1.2") in events(session)
 
 
 # -- silence --

@@ -459,7 +459,8 @@ def test_what_a_printer_goes_on_asking_another_host_for_does_not_end_the_greetin
     session.receive_data(b"Resend:5\nok\n" * 20, 0.01)
     assert end_of(session) is None
     after(session, 5.0)
-    session.receive_data(b"ok\nFIRMWARE_NAME:Repetier_1.0.4\nok\n", 5.0)
+    session.receive_data(b"ok\n", 5.0)
+    session.receive_data(b"FIRMWARE_NAME:Repetier_1.0.4\nok\n", 5.01)
     after(session, 9.0)
     assert SessionOpened("Repetier_1.0.4") in events(session)
 

@@ -81,6 +81,8 @@ WRONG_RATE_TIME = 3.0
 MAX_RETRIES = 12
 MAX_RESENDS = 20
 """Requests for the same line without progress after which the line is given up as stuck."""
+UNASKED_TIME = 5.0
+"""Seconds for which a device that tells a firmware name unasked has to prove itself otherwise."""
 READS_WELL = 64
 """Bytes without an unreadable one that settle a rate."""
 
@@ -124,6 +126,7 @@ class Session:
         self._rejected = False
         self._skipped = False
         self._hold_until: float | None = None
+        self._pieces = 0
         self._begin_greeting(now, listening)
 
     # -- outputs --
@@ -205,6 +208,7 @@ class Session:
         """Take what the printer says, in pieces of any size. Never raises."""
         if self._state is _State.ENDED or not data:
             return
+        self._pieces += 1
         unreadable = len(data.translate(None, _READABLE))
         if unreadable and not self.figures.unreadable_bytes:
             self._rate_judged_at = now + self._wrong_rate_time
@@ -244,6 +248,8 @@ class Session:
         self._hellos = 0
         self._oks = 0
         self._last_ok = 0
+        self._asked_in = -1
+        self._unasked_at = now - UNASKED_TIME - 1
         self._familiar = False
         self._complaint: str | None = None
         self._firmware_name: str | None = None
@@ -280,14 +286,15 @@ class Session:
             self._hello_sent = now
             self._hello_at = now + HELLO_INTERVAL
         elif self._state is _State.IDENTIFYING and now >= self._phase_ends:
-            if self._firmware_name is not None:
-                self._open(now)
-            else:
-                self._challenge(now)
+            self._open_or_challenge(now)
         elif self._state is _State.CHALLENGING and now >= self._phase_ends:
-            self._state = _State.GREETING
-            self._hello_at = now
-            self._forget_lines(now)
+            self._greet_again(now)
+
+    def _greet_again(self, now: float) -> None:
+        self._state = _State.GREETING
+        self._hello_at = max(now, self._hello_sent + 0.2)
+        self._hellos = self._oks = 0
+        self._forget_lines(now)
 
     def _extend_greeting(self, until: float) -> None:
         limit = self._greeting_started + self._greeting_time + GREETING_TIME
@@ -297,6 +304,7 @@ class Session:
         self._extend_greeting(now + IDENTIFY_TIME + CHALLENGE_TIME + QUIET)
         self._state = _State.IDENTIFYING
         self._phase_ends = now + IDENTIFY_TIME
+        self._asked_in = self._pieces
         self._forget_lines(now)
         self._append("M115", now)
 
@@ -313,9 +321,16 @@ class Session:
         if self._state is not _State.IDENTIFYING or self._firmware_name is None or self._window.in_flight:
             return
         if self._oks > self._hellos:
-            self._open(now)
+            self._open_or_challenge(now)
         else:
             self._phase_ends = now + QUIET
+
+    def _open_or_challenge(self, now: float) -> None:
+        # Whoever has told its name unasked has not answered our question by telling it again.
+        if self._firmware_name is not None and now - self._unasked_at > UNASKED_TIME:
+            self._open(now)
+        else:
+            self._challenge(now)
 
     def _open(self, now: float) -> None:
         name = self._firmware_name or ""
@@ -392,9 +407,12 @@ class Session:
             case TemperaturesReported() if not self._is_answer():
                 self._familiar = True
                 self._on_report(now)
-            case FirmwareIdentified(name=name) if name and self._state is _State.IDENTIFYING:
-                self._firmware_name = name
-                self._open_when_quiet(now)
+            case FirmwareIdentified(name=name) if name and self._state is not _State.OPEN:
+                if self._state is not _State.IDENTIFYING or self._asked_in == self._pieces:
+                    self._unasked_at = now  # It was on its way before our question was.
+                else:
+                    self._firmware_name = name
+                    self._open_when_quiet(now)
             case SdPrintReported() | SdPrintEnded():
                 self._prints_from_card = isinstance(event, SdPrintReported)
             case BootReported(message=message):
@@ -416,7 +434,7 @@ class Session:
             self._skipped = False
         elif self._rejected:
             # The Resend itself was lost on the way; the complaint before it told as much.
-            if not self._rewind(self._window.oldest):
+            if not self._rewind(self._window.oldest, now):
                 return
         elif self._window.in_flight:
             self._measure(self._window.in_flight[0], now)
@@ -458,7 +476,7 @@ class Session:
             self._report_acknowledged()
             self._hold(now)
             self._open(now)
-        elif self._numbering and not self._is_held_at(number) and self._rewind(number):
+        elif self._numbering and not self._is_held_at(number) and self._rewind(number, now):
             self._hold(now)
 
     def _is_held_at(self, number: int) -> bool:
@@ -470,11 +488,15 @@ class Session:
         self._skipped = False
         self._hold_until = now + self.firmware.resend_ok
 
-    def _rewind(self, number: int) -> bool:
-        """Everything below `number` has arrived; go on writing there. False when the session ends instead."""
+    def _rewind(self, number: int, now: float) -> bool:
+        """Everything below `number` has arrived; go on writing there. False when that cannot be."""
+        if not self._window.can_rewind(number) and self._state is _State.IDENTIFYING:
+            # It counts from elsewhere: our hello was not understood, or it still asks another host.
+            self._greet_again(now)
+            return False
         if not self._window.can_rewind(number):
-            # Damage, unless it insists; before the session is open, what it has asked another host for.
-            self._implausible += self._state is _State.OPEN
+            # Damage, unless it insists.
+            self._implausible += 1
             if self._implausible > 5:
                 self._end("resend_loop", f"it asks for line {number}, which is not there to be sent again")
                 return False
