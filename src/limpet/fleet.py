@@ -143,7 +143,7 @@ class Fleet:
             # What is saved must stay true when ttyUSB0 becomes ttyUSB1.
             ports = self.ports.look()
             port = find(ports, name)
-            kept["port"] = stable(port, ports) if port is not None else name
+            kept["port"] = stable(port, ports, name) if port is not None else name
         if kept.get("baudrate") == 0:
             kept["baudrate"] = None
         return kept

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from limpet.printer.identity import SHARED_UUIDS, Identity, identity_of
+from limpet.printer.state import State
 from limpet.printer.target import Target
 from tests.printer.rig import (
     QUICK,
@@ -106,6 +108,29 @@ async def test_of_twins_without_a_serial_number_the_one_at_its_place_is_taken(tm
             now = await operational(printer)
             assert now.identity is not None
             assert now.identity.machine_type == expected
+
+
+async def test_a_device_without_a_serial_number_that_was_named_by_its_place_stays_there(
+    tmp_path: Path,
+) -> None:
+    """Its twin, at another place, is not taken for it, even while it is the only one of its kind that is plugged in."""
+    here, there = Usb(tmp_path, "1-1"), Usb(tmp_path, "1-2")
+    for usb in (here, there):
+        usb.facts(serial=None)
+    async with one_printer(ports=here.ports()) as printer:
+        async with printer_at(tmp_path / "mine"):
+            here.plug("ttyUSB0", tmp_path / "mine")
+            await connected(printer, port=str(here.place), baudrate=115200)
+        here.unplug("ttyUSB0")
+        await failed(printer, "unplugged")
+        async with printer_at(tmp_path / "twin"):
+            there.plug("ttyUSB1", tmp_path / "twin")
+            await asyncio.sleep(6 * QUICK.look)
+            assert printer.snapshot.state is State.OFFLINE_AFTER_ERROR
+        async with printer_at(tmp_path / "again"):
+            here.plug("ttyUSB2", tmp_path / "again")
+            assert (await operational(printer)).port == str(here.dev / "ttyUSB2")
+            await printer.disconnect()
 
 
 async def test_a_device_of_its_kind_that_says_not_who_it_is_is_not_taken_for_a_printer_that_has_moved(

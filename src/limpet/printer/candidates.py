@@ -39,12 +39,19 @@ def elsewhere(ports: Sequence[Port], target: Target, reserved: Collection[str]) 
     return [port for port in detectable(ports, reserved) if _usb(port) == expected.usb and port != here]
 
 
-def recognise(ports: Sequence[Port], path: str, fields: Mapping[str, str]) -> tuple[str, Identity]:
-    """The name by which the port at `path` will be found again, and who answers M115 there with these `fields`."""
+def recognise(
+    ports: Sequence[Port], path: str, fields: Mapping[str, str], named: str | None = None
+) -> tuple[str, Identity]:
+    """The name by which the port at `path` will be found again, and who answers M115 there with these `fields`.
+
+    `named` is how a person has called it.
+    """
     port = find(ports, path)
     if port is None:
         return path, identity_of(fields)
-    return stable(port, ports), identity_of(fields, usb=_usb(port), serial=port.serial_number, place=port.by_path)
+    return stable(port, ports, named), identity_of(
+        fields, usb=_usb(port), serial=port.serial_number, place=port.by_path
+    )
 
 
 def why_not(ports: Sequence[Port], target: Target, path: str, fields: Mapping[str, str]) -> Fault | None:

@@ -230,7 +230,7 @@ class Connection:
         """Stay on an operational link until it is lost; then say why."""
         try:
             # The same printer is to be found again, wherever its port turns up.
-            port, identity = recognise(self._ports.look(), link.port, link.firmware_fields)
+            port, identity = recognise(self._ports.look(), link.port, link.firmware_fields, self._target.port)
             self._target = replace(self._target, port=port, baudrate=link.baudrate, identity=identity)
             reason = await link.ended
         finally:
@@ -402,7 +402,7 @@ class Connection:
             return
         self._connections += 1
         self._connected_at = time.time()
-        port, identity = recognise(ports, link.port, link.firmware_fields)
+        port, identity = recognise(ports, link.port, link.firmware_fields, self._target.port)
         self._on_event(PrinterRecognised(port, link.baudrate, identity))
         self._enter(State.OPERATIONAL, link.port, link.baudrate)
 

@@ -262,14 +262,17 @@ def by_likelihood(ports: Sequence[Port]) -> list[Port]:
     return sorted(ports, key=lambda port: _LIKELIHOOD.index(port.role))
 
 
-def stable(port: Port, ports: Sequence[Port]) -> str:
+def stable(port: Port, ports: Sequence[Port], named: str | None = None) -> str:
     """The name to save for `port`, so that it is found again under another device name.
 
-    The stable name where no other device of `ports` shares it, else its place (by-path), else its path. An
+    Who has `named` it by its place means that place, if it has no serial number to tell it from a twin. Otherwise
+    the stable name where no other device of `ports` shares it, else its place (by-path), else its path. An
     added port keeps the name that it was given.
     """
     if port.kind == "added":
         return port.path
+    if named is not None and named == port.by_path and port.serial_number is None:
+        return named
     twins = [other for other in ports if other.stable_name == port.stable_name and other.device != port.device]
     if port.stable_name and not twins:
         return port.stable_name
