@@ -14,7 +14,7 @@ from msgspec import structs
 from limpet.errors import BadRequest, Conflict, LimpetError
 from limpet.fleet import AUTO, MAX_PROFILES, Fleet
 from limpet.printer.connection import Target
-from limpet.printer.state import State
+from limpet.printer.state import ProfileChanged, State
 from limpet.profiles import Profile
 from limpet.settings import SettingsFile
 from limpet.transports.urls import VIRTUAL
@@ -156,6 +156,18 @@ async def test_a_changed_profile_has_in_the_file_what_is_not_as_usual(build: Bui
     await fleet.change_profile("fast", lambda profile: structs.replace(profile, color="default"))
     assert text_of(path) == COMMENTED + "max_bed = 80.0\n"
     assert SettingsFile(path).load() == fleet.settings
+
+
+async def test_every_printer_is_told_of_a_change_of_profiles(build: Build) -> None:
+    fleet = build(COMMENTED)
+    listeners = [printer.subscribe() for printer in fleet]
+    await fleet.add_profile("new", Profile(name="New"))
+    await fleet.change_profile("new", lambda profile: structs.replace(profile, width=180.0))
+    await fleet.remove_profile("new")
+    for listener in listeners:
+        listener.close()
+        heard = [(event.what, event.id) async for event, _ in listener if isinstance(event, ProfileChanged)]
+        assert heard == [("Added", "new"), ("Modified", "new"), ("Deleted", "new")]
 
 
 async def test_a_profile_is_made_once(build: Build, path: Path) -> None:

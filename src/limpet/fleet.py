@@ -16,9 +16,10 @@ from msgspec import structs
 from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
-from limpet.printer.state import PrinterRecognised, SettingsChanged
+from limpet.printer.state import PrinterRecognised, ProfileChanged, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
+from limpet.protocol.events import Event
 from limpet.settings import (
     DEFAULT_PRINTER,
     ID_RULE,
@@ -209,8 +210,7 @@ class Fleet:
             saved = await asyncio.to_thread(self._file.edit, changes)
             tables = {path[0] for path in changes}
             self.settings = structs.replace(self.settings, **{table: getattr(saved, table) for table in tables})
-        for printer in self:
-            printer.tell(SettingsChanged())
+        self._tell_all(SettingsChanged())
         self.news.set()
 
     def profile(self, printer: Printer) -> Profile:
@@ -228,11 +228,13 @@ class Fleet:
             if len(self.profiles) >= MAX_PROFILES:
                 raise Conflict(f"There are {MAX_PROFILES} profiles already")
             await self._save_profile(id, profile)
+        self._tell_all(ProfileChanged("Added", id))
 
     async def change_profile(self, id: str, change: Callable[[Profile], Profile]) -> None:
         """Save what `change` makes of a profile. Raises LookupError when it is gone, LimpetError as above."""
         async with self._saving:
             await self._save_profile(id, change(self.profiles[id]))
+        self._tell_all(ProfileChanged("Modified", id))
 
     async def remove_profile(self, id: str) -> None:
         """Raises Conflict when a printer has the profile or prefers it, LookupError when it is not there."""
@@ -246,6 +248,11 @@ class Fleet:
                 raise LookupError(id)
             await asyncio.to_thread(self._file.edit, {("profiles", id): None})
             self.settings = structs.replace(self.settings, profiles=others)
+        self._tell_all(ProfileChanged("Deleted", id))
+
+    def _tell_all(self, event: Event) -> None:
+        for printer in self:
+            printer.tell(event)
 
     async def _save_profile(self, id: str, profile: Profile) -> None:
         before = self.profiles.get(id)

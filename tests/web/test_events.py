@@ -14,6 +14,7 @@ from limpet.printer.state import (
     FileSelected,
     FilesMoved,
     FileUploaded,
+    ProfileChanged,
     SelectedFile,
     SettingsChanged,
     Snapshot,
@@ -241,3 +242,8 @@ def test_a_print_from_the_card_is_a_state() -> None:
 )
 def test_it_is_told_as(happened: Event, expected: list[tuple[str, Any]]) -> None:
     assert told(happened) == expected
+
+
+@pytest.mark.parametrize("what", ["Added", "Modified", "Deleted"])
+def test_a_change_of_a_profile_is_told(what: str) -> None:
+    assert told(ProfileChanged(what, "mini")) == [(f"PrinterProfile{what}", {"identifier": "mini"})]

@@ -147,6 +147,13 @@ class FileUploaded(Event, frozen=True):
     effective_print: bool
 
 
+class ProfileChanged(Event, frozen=True):
+    """A printer profile was "Added", "Modified" or "Deleted" over the API."""
+
+    what: str
+    id: str
+
+
 class SettingsChanged(Event, frozen=True):
     """What is remembered about the printer, or holds for all, has been changed over the API."""
 

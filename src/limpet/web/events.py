@@ -18,6 +18,7 @@ from limpet.printer.state import (
     FileSelected,
     FilesMoved,
     FileUploaded,
+    ProfileChanged,
     SelectedFile,
     SettingsChanged,
     Snapshot,
@@ -79,6 +80,8 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [_of_files(event)]
         case CardListed() | CardGone():
             return [_OTHER_FILES]
+        case ProfileChanged(what=what, id=id):
+            return [EventInfo(f"PrinterProfile{what}", {"identifier": id})]
         case SettingsChanged():
             return [EventInfo("SettingsUpdated")]
     return _of_print(before, now)

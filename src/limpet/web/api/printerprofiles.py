@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 from limpet.errors import BadRequest
 from limpet.profiles import FormFactor, Origin, Profile
 from limpet.settings import is_id
+from limpet.web.auth import base_of
 from limpet.web.call import Call, Refused, Route, answer, done
 
 NOT_FOUND = (
@@ -271,8 +272,8 @@ def _volume(profile: Profile) -> Volume:
 
 def _resource(call: Call, id: str) -> str:
     # What a client calls us is for its own eyes, and may be any bytes.
-    host = call.request.host.encode("utf-8", "replace").decode()
-    return f"{call.request.scheme}://{host}{call.prefix}/api/printerprofiles/{id}"
+    base = base_of(call.request).encode("utf-8", "replace").decode()
+    return f"{base}{call.prefix}/api/printerprofiles/{id}"
 
 
 _BODY = {
