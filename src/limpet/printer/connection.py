@@ -349,10 +349,11 @@ class Connection:
         """The devices that may be it, each with the moment when it was plugged in."""
         ports = self._ports.look()
         if self._target.port is None:
-            wanted = detectable(ports, self._reserved())
+            # What others are looking at just now comes and goes; it has not been plugged in for that.
+            wanted = detectable(ports, ())
         else:
             port = wanted_port(ports, self._target)
-            wanted = [*([port] if port else []), *elsewhere(ports, self._target, self._reserved())]
+            wanted = [*([port] if port else []), *elsewhere(ports, self._target, ())]
         return {(port.device, plugged_at(port)) for port in wanted}
 
     def _pauses(self) -> Iterator[float]:
