@@ -194,10 +194,6 @@ class Oracle:
         searches = wish.target.port is None and wish.thing is None
         pause = 0.8 * (PATIENCE.search_pause if searches else PATIENCE.pause)
         news = [thing.plugged_at for thing in self._world.things]
-        # Whatever a search is looking at is not for others, so that ports come and go for them.
-        news += [
-            now if peer.state is State.DETECTING else peer.since for peer in self._claims.values() if peer is not claim
-        ]
         if now - claim.closed_at < pause and max(news) < claim.closed_at - MOMENT:
             self._complain(host, f"tries again after {now - claim.closed_at:.1f} s, and nothing is new")
 
