@@ -63,6 +63,13 @@ async def test_there_are_no_timelapses(client: Client) -> None:
     assert (await client.get("/api/timelapse?unrendered=true")).json()["unrendered"] == []
 
 
+@pytest.mark.parametrize("path", ["/api/logs", "/plugin/logging/logs"])
+async def test_there_are_no_log_files_and_the_room_on_the_disk_is_the_true_one(client: Client, path: str) -> None:
+    answer = (await client.get(path)).json()
+    assert answer["files"] == []
+    assert 0 < answer["free"] <= answer["total"]
+
+
 async def test_settings_have_octoprints_keys_and_no_others(client: Client) -> None:
     def differ(ours: Any, theirs: Any, path: str = "") -> list[str]:
         if not isinstance(ours, dict) or not isinstance(theirs, dict) or path == ".plugins":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from typing import Any
 
@@ -28,7 +29,7 @@ class LanguagesInfo(Struct, frozen=True, kw_only=True):
 
 
 class LogsInfo(Struct, frozen=True, kw_only=True):
-    """Limpet logs to its standard error alone."""
+    """Limpet logs to its standard error alone; bytes of the disk that the files are on."""
 
     files: list[Any]
     free: int
@@ -57,8 +58,9 @@ async def get_slicing(_: Call) -> web.StreamResponse:
     return answer({})
 
 
-async def get_logs(_: Call) -> web.StreamResponse:
-    return answer(LogsInfo(files=[], free=0, total=0))
+async def get_logs(call: Call) -> web.StreamResponse:
+    free, total = await asyncio.to_thread(call.fleet.store(call.printer).space)
+    return answer(LogsInfo(files=[], free=free, total=total))
 
 
 async def post_test(call: Call) -> web.StreamResponse:

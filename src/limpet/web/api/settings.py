@@ -48,7 +48,7 @@ def settings_of(fleet: Fleet, printer: Printer) -> SettingsInfo:
     """All that clients are known to read, and nothing that Limpet does not do."""
     settings, preferences = fleet.settings, fleet.preferences(printer)
     return SettingsInfo(
-        api={"key": None, "allowCrossOrigin": False},
+        api={"key": None, "allowCrossOrigin": bool(settings.server.cors_origins)},
         appearance={
             "name": settings.appearance.name,
             "color": settings.appearance.color,
