@@ -158,6 +158,7 @@ class Connection:
     async def _run(self) -> None:
         waits = self._target.patient
         pauses = self._pauses()
+        clock = asyncio.get_running_loop().time
         traffic: tuple[str, ...]
         try:
             while True:
@@ -169,10 +170,10 @@ class Connection:
                     missing = reason.code in ("port_missing", "other_printer") and self._target.port is not None
                     waits = waits or (self._target.awaits_port and missing)
                 else:
-                    since = time.monotonic()
+                    since = clock()
                     reason, traffic = await self._hold(link)
                     waits = self._target.faithful
-                    if time.monotonic() - since >= self._patience.longest_pause:
+                    if clock() - since >= self._patience.longest_pause:
                         pauses = self._pauses()
                 waits = waits and reason.code != "firmware_halted"
                 self._fail(reason, traffic, waiting=waits)
@@ -274,7 +275,7 @@ class Connection:
         self._adopt(found)
         if self.state is State.DETECTING:
             # A flood of lines has pushed SessionOpened out of what the link keeps.
-            self._enter(State.OPERATIONAL, found.port, found.baudrate)
+            self._on_opened(found)
         return found
 
     def _left_alone(self, port: Port) -> bool:

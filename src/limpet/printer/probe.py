@@ -26,7 +26,7 @@ def silence_after_opening(link: Link, port: Port, patience: Patience) -> float:
 
 
 class Probe:
-    """One port, several rates. `ask(link, baudrate)` is told before each rate is tried, `open` opens the link."""
+    """One port, several rates. `tell` hears of each rate before it is tried, `open` opens the link."""
 
     def __init__(
         self,
