@@ -35,11 +35,8 @@ class Refs(Struct, frozen=True, kw_only=True):
     download: str | UnsetType = UNSET
 
 
-class FileInfo(Struct, frozen=True, kw_only=True, tag_field="type", tag="machinecode"):
-    """A file to print: size in bytes, `date` of its last change in seconds since the epoch, `hash` SHA-1 in hex.
-
-    What is not known is not there.
-    """
+class Entry(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What files and folders have in common."""
 
     name: str
     display: str
@@ -47,6 +44,14 @@ class FileInfo(Struct, frozen=True, kw_only=True, tag_field="type", tag="machine
     origin: str
     typePath: tuple[str, ...]  # noqa: N815
     refs: Refs
+
+
+class FileInfo(Entry, frozen=True, kw_only=True, tag="machinecode"):
+    """A file to print: size in bytes, `date` of its last change in seconds since the epoch, `hash` SHA-1 in hex.
+
+    What is not known is not there.
+    """
+
     size: int | UnsetType = UNSET
     date: int | UnsetType = UNSET
     hash: str | UnsetType = UNSET
@@ -61,15 +66,9 @@ class Prints(Struct, frozen=True, kw_only=True):
     failure: int = 0
 
 
-class FolderInfo(Struct, frozen=True, kw_only=True, tag_field="type", tag="folder"):
+class FolderInfo(Entry, frozen=True, kw_only=True, tag="folder"):
     """A folder: `size` is that of all files in it; `children` is empty unless it was asked for, or `recursive`."""
 
-    name: str
-    display: str
-    path: str
-    origin: str
-    typePath: tuple[str, ...]  # noqa: N815
-    refs: Refs
     size: int
     date: int
     children: list[FileInfo | FolderInfo]

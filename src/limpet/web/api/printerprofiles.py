@@ -11,16 +11,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
-from limpet.errors import BadRequest
+from limpet.errors import BadRequest, NotFound
 from limpet.profiles import FormFactor, Origin, Profile
 from limpet.settings import is_id
 from limpet.web.auth import base_of
-from limpet.web.call import Call, Refused, Route, answer, done
-
-NOT_FOUND = (
-    "The requested URL was not found on the server. If you entered the URL manually please check your spelling "
-    "and try again."
-)
+from limpet.web.call import Call, Route, answer, done
 
 
 class CustomBox(Struct, frozen=True, kw_only=True):
@@ -161,7 +156,7 @@ async def patch_profile(call: Call) -> web.StreamResponse:
     try:
         await call.fleet.change_profile(id, lambda profile: _merged(profile, given))
     except LookupError:
-        raise Refused(404, NOT_FOUND) from None
+        raise NotFound() from None
     return await _saved(call, id, given)
 
 
@@ -169,7 +164,7 @@ async def delete_profile(call: Call) -> web.StreamResponse:
     try:
         await call.fleet.remove_profile(call.request.match_info["id"])
     except LookupError:
-        raise Refused(404, NOT_FOUND) from None
+        raise NotFound() from None
     return done()
 
 
@@ -182,7 +177,7 @@ async def _saved(call: Call, id: str, given: dict[str, Any]) -> web.StreamRespon
 def _known_id(call: Call) -> str:
     id = call.request.match_info["id"]
     if id not in call.fleet.profiles:
-        raise Refused(404, NOT_FOUND)
+        raise NotFound()
     return id
 
 

@@ -12,10 +12,10 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from aiohttp import web
 from msgspec import Struct
 
-from limpet.errors import Conflict
+from limpet.errors import Conflict, NotFound
 from limpet.settings import CommandSettings
 from limpet.web.auth import base_of
-from limpet.web.call import Call, Refused, Route, answer, done
+from limpet.web.call import Call, Route, answer, done
 
 CORE = ("shutdown", "reboot", "restart")
 SOURCES = ("core", "custom", "plugin")
@@ -74,7 +74,7 @@ async def run_command(call: Call) -> web.StreamResponse:
     source, action = _source(call), call.request.match_info["action"]
     command = call.fleet.settings.commands.get(action)
     if command is None or (action in CORE) is not (source == "core") or source == "plugin":
-        raise Refused(404, NOT_FOUND)
+        raise NotFound()
     await _run(command)
     return done()
 
@@ -82,7 +82,7 @@ async def run_command(call: Call) -> web.StreamResponse:
 def _source(call: Call) -> str:
     source = call.request.match_info["source"]
     if source not in SOURCES:
-        raise Refused(404, NOT_FOUND)
+        raise NotFound()
     return source
 
 
@@ -118,11 +118,6 @@ async def _watch(command: CommandSettings, process: Process) -> None:
         last = said.decode(errors="replace").strip().rpartition("\n")[2]
         raise Conflict(f"The command {command.name} has failed with exit code {code}: {last or 'it said nothing'}")
 
-
-NOT_FOUND = (
-    "The requested URL was not found on the server. If you entered the URL manually please check your spelling and "
-    "try again."
-)
 
 ROUTES = (
     Route("GET", "/api/system/commands", "SYSTEM", get_commands, "The commands", {200: (CommandsInfo,)}),
