@@ -14,7 +14,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from limpet.discovery import HTTP, OCTOPRINT, Announcer, Service, addresses_of, is_beyond_loopback, services_of
 from limpet.fleet import Fleet
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from tests.printer.rig import eventually, openers
 
 LOOPBACK = "127.0.0.1"

@@ -16,7 +16,7 @@ from limpet.fleet import AUTO, MAX_PROFILES, Fleet
 from limpet.printer.connection import Target
 from limpet.printer.state import ProfileChanged, State
 from limpet.profiles import Profile
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import QUICK, eventually, nothing_left, openers, printer_at
 

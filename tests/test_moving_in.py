@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limpet.keys import KeyStore
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from limpet.users import UserStore
 from tests.test_cli import limpet
 from tests.web.server import running

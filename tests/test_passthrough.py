@@ -25,7 +25,8 @@ from limpet.printer.state import State
 from limpet.protocol.commands import number_line
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.service import open_passthroughs
-from limpet.settings import Reset, SettingsFile
+from limpet.settings import Reset
+from limpet.settings_file import SettingsFile
 from limpet.transports.memory import MemoryTransport, open_memory
 from limpet.transports.ports import PortList
 from limpet.transports.urls import VIRTUAL

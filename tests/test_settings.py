@@ -22,18 +22,16 @@ from limpet.settings import (
     AppearanceSettings,
     CommandSettings,
     FileSettings,
-    KeyPath,
     PortSettings,
     Preset,
     PrinterSettings,
     Profile,
     ServerSettings,
     Settings,
-    SettingsFile,
-    Value,
     WebcamSettings,
-    line_of,
 )
+from limpet.settings_file import SettingsFile
+from limpet.toml_text import KeyPath, Value, line_of
 
 PORT = ("printers", "default", "port")
 BAUDRATE = ("printers", "default", "baudrate")
@@ -629,7 +627,7 @@ def without_nothing(table: dict[str, object]) -> dict[str, object]:
 EDITOR = """
 import os, sys
 from pathlib import Path
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 import tomlkit
 file = SettingsFile(Path(sys.argv[1]))
 for line in sys.stdin:
@@ -674,7 +672,7 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(path: Path) -> 
 def test_a_start_does_not_import_what_only_edits_need(path: Path) -> None:
     path.write_text("[server]\nport = 80\n")
     code = (
-        "import sys; from pathlib import Path; from limpet.settings import SettingsFile\n"
+        "import sys; from pathlib import Path; from limpet.settings_file import SettingsFile\n"
         "SettingsFile(Path(sys.argv[1])).load(); print('tomlkit' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=30)

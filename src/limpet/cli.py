@@ -22,7 +22,7 @@ from limpet.errors import LimpetError
 if TYPE_CHECKING:
     from limpet.keys import KeyStore
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
-    from limpet.settings import SettingsFile
+    from limpet.settings_file import SettingsFile
     from limpet.transports.ports import Port
 
 
@@ -220,7 +220,7 @@ def _data_path(options: argparse.Namespace) -> Path:
 
 
 def _settings_file(folder: Path, *, host: str | None = None, port: int | None = None) -> SettingsFile:
-    from limpet.settings import SettingsFile
+    from limpet.settings_file import SettingsFile
     from limpet.transports.ports import parse_added
 
     added = parse_added(os.environ.get("LIMPET_PORTS", ""))

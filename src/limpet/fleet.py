@@ -20,18 +20,10 @@ from limpet.printer.state import PrinterRecognised, ProfileChanged, SettingsChan
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
 from limpet.protocol.events import Event
-from limpet.settings import (
-    DEFAULT_PRINTER,
-    ID_RULE,
-    Kept,
-    KeyPath,
-    PrinterSettings,
-    Settings,
-    SettingsFile,
-    Value,
-    is_id,
-)
+from limpet.settings import DEFAULT_PRINTER, ID_RULE, PrinterSettings, Settings, is_id
+from limpet.settings_file import SettingsFile
 from limpet.storage.store import Store
+from limpet.toml_text import Kept, KeyPath, Value
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 

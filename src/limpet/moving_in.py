@@ -20,7 +20,7 @@ from limpet.errors import LimpetError
 from limpet.files import locked, make_private_folder, read_limited
 from limpet.keys import KeyStore
 from limpet.octoprint import Line, Plan, Present, plan
-from limpet.settings import MAX_FILE_BYTES, SettingsFile
+from limpet.settings_file import MAX_FILE_BYTES, SettingsFile
 from limpet.storage.names import MAX_DEPTH, type_path
 from limpet.users import UserStore
 

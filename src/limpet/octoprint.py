@@ -22,12 +22,12 @@ from limpet.settings import (
     DEFAULT_PRINTER,
     AppearanceSettings,
     CommandSettings,
-    KeyPath,
     PortSettings,
     Preset,
     PrinterSettings,
     WebcamSettings,
 )
+from limpet.toml_text import KeyPath
 from limpet.users import is_user_name
 
 MAX_ENTRIES = 1000

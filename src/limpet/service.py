@@ -17,7 +17,8 @@ from limpet.discovery import Announcer, addresses_of, is_beyond_loopback
 from limpet.errors import LimpetError
 from limpet.fleet import Fleet
 from limpet.keys import KeyStore
-from limpet.settings import Reset, Settings, SettingsFile
+from limpet.settings import Reset, Settings
+from limpet.settings_file import SettingsFile
 from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
 from limpet.users import UserStore
 from limpet.web.app import build_app

@@ -25,7 +25,7 @@ from limpet.keys import KeyStore
 from limpet.printer.connection import Patience
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.service import openers
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from limpet.transports.pseudo_terminal import serve_virtual_printer
 from limpet.transports.urls import Openers
 from limpet.users import UserStore

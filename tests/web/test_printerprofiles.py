@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from tests.web.server import ADMIN_KEY, HERMETIC, Answer, Client, running
 
 PATH = "/api/printerprofiles"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from limpet.settings import SettingsFile
+from limpet.settings_file import SettingsFile
 from tests.web.server import ADMIN_KEY, HERMETIC, Answer, Client, eventually, printer_at, running
 
 PRINTERS = "/api/limpet/printers"

@@ -13,7 +13,8 @@ from msgspec import Struct
 from limpet.errors import BadRequest
 from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
-from limpet.settings import COLORS, KeyPath, Settings, Value
+from limpet.settings import COLORS, Settings
+from limpet.toml_text import KeyPath, Value
 from limpet.web.call import Call, Route, answer
 
 TERMINAL_FILTERS = [
