@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from limpet.keys import hash_of
-from limpet.octoprint import _PROFILE, Plan, Present, plan
+from limpet.octoprint.config import _PROFILE
+from limpet.octoprint.moving import Plan, Present
+from limpet.octoprint.plan import plan
 from limpet.profiles import Profile
 
 KEY, OTHER_KEY = "0123456789ABCDEF0123456789ABCDEF", "FEDCBA9876543210FEDCBA9876543210"

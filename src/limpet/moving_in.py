@@ -19,7 +19,8 @@ from typing import Any
 from limpet.errors import LimpetError
 from limpet.files import locked, make_private_folder, read_limited
 from limpet.keys import KeyStore
-from limpet.octoprint import Line, Plan, Present, plan
+from limpet.octoprint.moving import Line, Plan, Present
+from limpet.octoprint.plan import plan
 from limpet.settings_file import MAX_FILE_BYTES, SettingsFile
 from limpet.storage.names import MAX_DEPTH, type_path
 from limpet.users import UserStore
