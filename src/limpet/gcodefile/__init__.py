@@ -1,0 +1,1 @@
+"""PURE, but for `__main__`: what a G-code file tells before it is printed."""
