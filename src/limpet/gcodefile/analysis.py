@@ -9,6 +9,8 @@ from bisect import bisect_right
 
 from msgspec import Struct
 
+MAX_TOOLS = 32
+
 
 class Box(Struct, frozen=True):
     """From the least to the greatest coordinates of some moves."""
