@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate, islice
 from math import exp
 from statistics import median
 from typing import NamedTuple
 
 from limpet.gcodefile.analysis import Analysis, Point
 
-TRUSTED = 120.0
+TRUSTED = 60.0
 """Seconds of a plan that must have been printed before it counts half how fast they were."""
-TRUSTED_PART = 0.05
+TRUSTED_PART = 0.03
 """The same, as a part of the whole plan; the longer of the two."""
 SLOWEST, FASTEST = 5.0, 0.2
 """By how much a print can be slower or faster than its plan before that is no measure any more."""
@@ -25,6 +26,8 @@ CALM = 15.0
 """Seconds in which a new finding is mostly believed: nothing jumps."""
 STEADY = 300.0
 """Seconds of printing by which an estimate from bytes alone has settled."""
+DETAILED = 10
+"""Times of M73 or the like in a file from which on they say better than the model how the time is spread over it."""
 LAST = 5
 """How many of the last prints count."""
 
@@ -163,20 +166,14 @@ def _plan(analysis: Analysis | None, past: Sequence[float], size: int) -> Plan |
 
 
 def _shape(analysis: Analysis | None) -> Sequence[Point]:
-    """How the time is spread over the file: M73 counts in minutes, the motion model in moves."""
-    if analysis is None or len(analysis.done) < 2 or analysis.done[-1].seconds <= 0.0:
-        return _shape_of_left(analysis.left) if analysis is not None else ()
-    return analysis.done
-
-
-def _shape_of_left(left: Sequence[Point]) -> Sequence[Point]:
-    if len(left) < 2 or left[0].seconds <= left[-1].seconds:
+    """How the time is spread over the file: as the slicer says, if it says so often enough, else as the model does."""
+    if analysis is None:
         return ()
-    whole, shape, done = left[0].seconds, [], 0.0
-    for point in left:
-        done = max(done, whole - point.seconds)
-        shape.append(Point(point.byte, done))
-    return shape
+    left = analysis.left
+    if len(left) >= DETAILED and left[0].seconds > left[-1].seconds:
+        done = accumulate((left[0].seconds - point.seconds for point in left), max, initial=0.0)
+        return [Point(point.byte, seconds) for point, seconds in zip(left, islice(done, 1, None), strict=True)]
+    return analysis.done if analysis.done and analysis.done[-1].seconds > 0.0 else ()
 
 
 def _first_byte(analysis: Analysis | None) -> int:
