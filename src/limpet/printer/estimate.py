@@ -22,7 +22,7 @@ TRUSTED_PART = 0.03
 """The same, as a part of the whole plan; the longer of the two."""
 SLOWEST, FASTEST = 5.0, 0.2
 """By how much a print can be slower or faster than its plan before that is no measure any more."""
-CALM = 15.0
+CALM = 30.0
 """Seconds in which a new finding is mostly believed: nothing jumps."""
 STEADY = 300.0
 """Seconds of printing by which an estimate from bytes alone has settled."""
