@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.web.server import ADMIN_KEY, Client, process
+from tests.clients.programs import run
+from tests.web.server import ADMIN_KEY, Client
 
 HERE = Path(__file__).parent
 CLIENTS = HERE.parents[1] / ".venv/clients"
@@ -18,39 +18,6 @@ CLIENTS = HERE.parents[1] / ".venv/clients"
 pytestmark = pytest.mark.skipif(
     not (CLIENTS / ".installed").exists(), reason="no clients; scripts/clients installs them"
 )
-
-
-@pytest.fixture
-async def limpet(folder: Path) -> AsyncIterator[Client]:
-    async with process(folder) as server:
-        client = await server.start()
-        try:
-            yield client
-        finally:
-            await client.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    return folder
-
-
-async def run(*command: object, within: float = 60.0) -> str:
-    """What the program has said; it has to end well."""
-    program = await asyncio.create_subprocess_exec(
-        *map(str, command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    try:
-        async with asyncio.timeout(within):
-            said, _ = await program.communicate()
-    finally:
-        if program.returncode is None:
-            program.kill()
-            await program.communicate()
-    assert program.returncode == 0, said.decode()
-    return said.decode()
 
 
 async def test_octorest_walks_through_without_an_error(limpet: Client, tmp_path: Path) -> None:
