@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from limpet.groups import GroupStore
 from limpet.keys import KeyStore
 from limpet.settings_file import SettingsFile
 from limpet.users import UserStore
@@ -258,3 +262,55 @@ def test_broken_settings_of_limpet_are_told_and_nothing_is_written(octoprint: Pa
     assert done.returncode == 2
     assert "limpet.toml, line 1" in done.stderr
     assert not (data / "users.json").exists()
+
+
+def test_groups_that_are_parts_of_each_other_come_over(octoprint: Path, data: Path) -> None:
+    (octoprint / "groups.yaml").write_text(
+        "groups:\n"
+        "  makers: {name: Makers, permissions: [PRINT], subgroups: [helpers]}\n"
+        "  helpers: {name: Helpers, permissions: [STATUS], subgroups: [makers]}\n"
+        "  users: {permissions: [STATUS], subgroups: []}\n"
+    )
+
+    for fate in ("taken", "there"):
+        done = limpet("import-octoprint", str(octoprint), data=data)
+        assert f"group makers: {'helpers, PRINT' if fate == 'taken' else 'there is one'}" in done.stdout
+
+    groups = GroupStore(data / "groups.json")
+    assert groups.permissions_of((), ("makers",)) == groups.permissions_of((), ("helpers",)) == {"PRINT", "STATUS"}
+    assert "STATUS" in groups.all()["users"].permissions
+    assert "PRINT" not in groups.all()["users"].permissions
+
+
+def test_of_many_uploads_that_are_left_some_are_named(octoprint: Path, data: Path) -> None:
+    for number in range(130):
+        (octoprint / f"uploads/model {number}.stl").write_text("solid")
+
+    left = limpet("import-octoprint", str(octoprint), data=data).stdout.partition("Left:")[2]
+
+    assert left.count("it is no G-code") == 50
+    assert "81 files more" in left
+
+
+def test_a_disk_that_becomes_full_ends_it_and_leaves_nothing_half(octoprint: Path, tmp_path: Path) -> None:
+    for number in range(40):
+        (octoprint / f"uploads/{number:02}.gcode").write_text("G28\n")
+    # Room enough by the byte, but only for a few files more.
+    script = 'mount -t tmpfs -o size=300m,nr_inodes=30 tmpfs "$0" && "$@" && ls -A "$0/uploads"'
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = [sys.executable, "-m", "limpet", "import-octoprint", str(octoprint), "--data", str(folder)]
+    mount = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, str(folder)]
+    try:
+        done = subprocess.run([*mount, *command], capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip("this user may not mount a small file system")
+
+    taken, _, left = done.stdout.partition("Left:")
+    there = [line for line in done.stdout.splitlines() if re.fullmatch(r"\d\d\.gcode", line)]
+    assert f"uploads: {len(there)} files" in taken
+    assert f"uploads/{len(there):02}.gcode: No space left on device" in left
+    assert ".tmp" not in done.stdout
+    assert re.search(r"uploads: \d+ files after that: the disk is full", left)

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from limpet.keys import hash_of
 from limpet.octoprint.config import _PROFILE
 from limpet.octoprint.moving import Plan, Present
 from limpet.octoprint.plan import plan
+from limpet.permissions import GROUPS, PERMISSIONS, Group
 from limpet.profiles import Profile
 
 KEY, OTHER_KEY = "0123456789ABCDEF0123456789ABCDEF", "FEDCBA9876543210FEDCBA9876543210"
@@ -19,9 +21,10 @@ def planned(
     groups: Any = None,
     profiles: Any = None,
     appkeys: Any = None,
+    groups_here: Any = GROUPS,
     **present: Any,
 ) -> Plan:
-    return plan(config, users, groups, profiles or {}, appkeys, Present(**present))
+    return plan(config, users, groups, profiles or {}, appkeys, Present(groups=groups_here, **present))
 
 
 def texts(plan: Plan, fate: str) -> str:
@@ -230,16 +233,106 @@ def test_users_come_with_their_rights_and_without_passwords() -> None:
 
     made = planned(users=users, groups={"team": {"permissions": ["PRINT"], "subgroups": ["readonly"]}})
 
+    assert [(group.key, group.permissions, group.subgroups) for group in made.groups] == [
+        ("team", ("PRINT",), ("readonly",))
+    ]
     rights = {user.name: (user.groups, user.permissions, user.active) for user in made.users}
     assert rights == {
         "ada": (("admins",), (), True),
         "bob": (("users",), ("CONNECTION",), False),
         "old": (("admins", "users"), (), True),
-        "in a team": (("readonly",), ("PRINT",), True),
+        "in a team": (("team",), (), True),
     }
     assert "limpet users passwd 'in a team'" in texts(made, "taken")
     for word in ("PLUGIN_ODD_X", "no group gone", "user a/b"):
         assert word in texts(made, "left")
+
+
+OPERATOR = list(GROUPS["users"].permissions)
+
+
+def test_groups_come_with_what_they_may_do() -> None:
+    made = planned(
+        groups={
+            "_version": 2,
+            "groups": {
+                "admins": {"permissions": ["ADMIN"], "subgroups": []},
+                "makers": {
+                    "name": "Makers",
+                    "description": "who print",
+                    "permissions": ["PRINT", "PLUGIN_ODD_X"],
+                    "subgroups": ["helpers", "gone", "makers"],
+                    "default": True,
+                },
+                "helpers": {"name": "Helpers", "permissions": ["STATUS"], "subgroups": []},
+                "guests": {"permissions": ["STATUS"], "subgroups": []},
+                "a/b": {"permissions": []},
+            },
+            "tracked": list(PERMISSIONS),
+        }
+    )
+
+    assert made.groups == (
+        Group(
+            key="makers",
+            name="Makers",
+            description="who print",
+            permissions=("PRINT",),
+            subgroups=("helpers",),
+            default=True,
+        ),
+        Group(key="helpers", name="Helpers", permissions=("STATUS",)),
+    )
+    left = texts(made, "left")
+    for word in ("group makers: there is no permission PLUGIN_ODD_X", "group guests: whoever", "group a/b: a group"):
+        assert word in left
+
+
+def test_whoever_may_do_everything_by_a_group_is_one_of_the_admins() -> None:
+    groups = {
+        "bosses": {"permissions": ["ADMIN", "PRINT"]},
+        "deputies": {"subgroups": ["bosses"]},
+    }
+
+    made = planned(users={"eve": {"groups": ["deputies"], "permissions": []}}, groups={"groups": groups})
+
+    assert [(group.key, group.permissions) for group in made.groups] == [("bosses", ("PRINT",)), ("deputies", ())]
+    assert [user.groups for user in made.users] == [("deputies", "admins")]
+
+
+@pytest.mark.parametrize(
+    ("permissions", "tracked", "taken"),
+    [
+        (OPERATOR, list(PERMISSIONS), None),
+        # Of an OctoPrint that did not know all that we do yet.
+        ([each for each in OPERATOR if each != "PLUGIN_FILE_CHECK_RUN"], ["PRINT", *OPERATOR[:19]], None),
+        ([each for each in OPERATOR if not each.startswith("PLUGIN_")], None, None),
+        ([each for each in OPERATOR if each != "PRINT"], list(PERMISSIONS), {*OPERATOR} - {"PRINT"}),
+        ([*OPERATOR, "SYSTEM"], list(PERMISSIONS), {*OPERATOR, "SYSTEM"}),
+    ],
+    ids=["as ours", "older", "much older", "less", "more"],
+)
+def test_what_users_may_do_is_taken_where_it_was_changed(permissions: Any, tracked: Any, taken: Any) -> None:
+    groups = {"users": {"permissions": permissions, "subgroups": [], "default": True}}
+
+    made = planned(groups={"groups": groups, "tracked": tracked})
+
+    assert [{*group.permissions} for group in made.groups] == ([] if taken is None else [taken])
+
+
+def test_a_group_that_is_there_already_stays_as_it_is() -> None:
+    groups = {
+        "makers": {"permissions": ["PRINT"]},
+        "users": {"permissions": ["STATUS"], "subgroups": []},
+    }
+    ours = msgspec.structs.replace(GROUPS["users"], permissions=("PRINT",))
+    present = {**GROUPS, "makers": Group(key="makers", name="Makers"), "users": ours}
+
+    made = planned(groups={"groups": groups, "tracked": list(PERMISSIONS)}, groups_here=present)
+
+    assert made.groups == ()
+    assert "group makers" in texts(made, "there")
+    assert "group users: it has been changed here" in texts(made, "left")
 
 
 def test_keys_stay_valid_and_are_never_shown() -> None:

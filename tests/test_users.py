@@ -90,7 +90,7 @@ def test_a_user_may_do_what_he_and_his_groups_may(users: UserStore) -> None:
     user = users.get("ada")
 
     assert user is not None
-    assert user.all_permissions == {"CONNECTION", *GROUPS["readonly"].permissions}
+    assert users.permissions_of(user) == {"CONNECTION", *GROUPS["readonly"].permissions}
     assert not user.is_admin
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from limpet.errors import LimpetError
 from limpet.files import locked, make_private_folder, read_limited
 from limpet.keys import KeyStore
@@ -28,6 +30,8 @@ from limpet.users import UserStore
 MAX_YAML_BYTES = 1 << 20
 MAX_PROFILES = 100
 MAX_UPLOADS = 100_000
+MAX_TOLD = 50
+"""Uploads that are left of which each is told with the reason."""
 RESERVE = 100 << 20
 """Bytes that stay free on the disk."""
 _CHUNK = 1 << 20
@@ -94,6 +98,7 @@ def _present(file: SettingsFile, users: UserStore, keys: KeyStore) -> Present:
     return Present(
         settings=tomllib.loads(content.decode("utf-8-sig")),
         printer=printer,
+        groups=users.groups.all(),
         users=frozenset(user.name for user in users.list()),
         keys=frozenset(key.hash for key in stored),
         own_keys=frozenset(key.user for key in stored if key.user is not None and key.app is None),
@@ -102,6 +107,17 @@ def _present(file: SettingsFile, users: UserStore, keys: KeyStore) -> Present:
 
 def _add(made: Plan, users: UserStore, keys: KeyStore, lines: list[Line]) -> list[Line]:
     """What cannot be added, because there are too many, is told below the plan."""
+    # Each may be a part of any other.
+    for group in (*(msgspec.structs.replace(group, subgroups=()) for group in made.groups), *made.groups):
+        try:
+            if group.key in users.groups.all():
+                rights = {"permissions": group.permissions, "subgroups": group.subgroups, "default": group.default}
+                users.groups.change(group.key, **rights)
+            else:
+                users.groups.add(group)
+        except LimpetError as error:
+            lines = [*lines, Line("left", f"group {group.key}: in the end not added: {error}")]
+            break
     for user in made.users:
         try:
             users.add(user.name, None, groups=user.groups, permissions=user.permissions, active=user.active)
@@ -210,6 +226,7 @@ class _Uploads:
     lines: list[Line] = field(default_factory=list)
     new: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
     there: int = 0
+    left: int = 0
 
     def copy(self, folder: int) -> list[Line]:
         try:
@@ -220,11 +237,16 @@ class _Uploads:
             self._leave((), "there is no such folder")
         except OSError as error:
             self._leave((), f"{error.strerror} (a symbolic link is not followed)")
+        if self.left > MAX_TOLD:
+            self.lines.append(Line("left", f"uploads: {_files(self.left - MAX_TOLD)} more that cannot be taken"))
         if self.there:
             self.lines.append(Line("there", f"uploads: {_files(self.there)}"))
         return self.lines
 
     def _leave(self, path: tuple[str, ...], why: str) -> None:
+        self.left += 1
+        if self.left > MAX_TOLD:
+            return
         name = "/".join(("uploads", *path))
         self.lines.append(Line("left", f"{''.join(c if c.isprintable() else '?' for c in name)}: {why}"))
 
@@ -279,13 +301,15 @@ class _Uploads:
             self._leave((), f"{_files(len(self.new), total)} do not fit: {_size(free)} are free at {exists}")
             return
         copied = done = 0
-        for path, size in self.new:
+        for number, (path, size) in enumerate(self.new, 1):
             try:
                 if not self.dry_run:
                     self._copy(uploads, path, done, total)
             except OSError as error:
                 self._leave(path, str(error.strerror))
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    if rest := len(self.new) - number:
+                        self.lines.append(Line("left", f"uploads: {_files(rest)} after that: the disk is full"))
                     break
             else:
                 copied, done = copied + 1, done + size

@@ -6,9 +6,9 @@ ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 ADMIN = "ADMIN"
 
@@ -35,19 +35,32 @@ class Permission(Struct, frozen=True):
         return [*more, self.role or self.key.lower()]
 
 
-class Group(Struct, frozen=True, kw_only=True):
-    """Its members may do what it may."""
+class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Its members may do what it and its `subgroups` may; who is made without any group gets the default ones."""
 
-    key: str
-    name: str
-    description: str
-    permissions: tuple[str, ...]
+    key: Annotated[str, Meta(min_length=1, max_length=64)]
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    description: Annotated[str, Meta(max_length=1024)] = ""
+    permissions: tuple[str, ...] = ()
+    subgroups: tuple[str, ...] = ()
     default: bool = False
-    toggleable: bool = True
 
     @property
     def dangerous(self) -> bool:
         return ADMIN in self.permissions
+
+    @property
+    def removable(self) -> bool:
+        return self.key not in GROUPS
+
+    @property
+    def changeable(self) -> bool:
+        return self.removable or self.key == USERS
+
+    @property
+    def toggleable(self) -> bool:
+        """Whether users may be put into it: nobody is a guest by choice."""
+        return self.key != GUESTS
 
 
 _BOTH = "users readonly"
@@ -211,16 +224,11 @@ GROUPS = {
             permissions=_of_group(USERS),
             default=True,
         ),
-        Group(key=GUESTS, name="Guests", description="Whoever is not logged in", permissions=(), toggleable=False),
+        Group(key=GUESTS, name="Guests", description="Whoever is not logged in", permissions=()),
         Group(key=READONLY, name="Read-only Access", description="May look on", permissions=_of_group(READONLY)),
     )
 }
-"""By name. They are fixed: a user may have permissions besides those of his groups."""
-
-
-def all_of(permissions: Iterable[str], groups: Iterable[str]) -> frozenset[str]:
-    """What somebody may do who has these permissions and is in these groups."""
-    return frozenset(permissions).union(*(GROUPS[group].permissions for group in groups if group in GROUPS))
+"""By name: those that are always there. All but `users` are fixed."""
 
 
 def permits(permissions: frozenset[str], permission: str) -> bool:

@@ -34,6 +34,11 @@ class Records(Generic[T]):
         self._stamp: tuple[int, ...] | None = None
         self._fault = ""
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the file could not be used when it was last looked at by `refresh`."""
+        return self._fault != ""
+
     def refresh(self, use: Callable[[tuple[T, ...]], None]) -> None:
         """Calls `use` with all records when they may have changed; with none while the file is broken. Never raises."""
         try:

@@ -17,7 +17,8 @@ from msgspec import Meta, Struct
 
 from limpet.errors import BadRequest, Conflict, NotFound, SettingsError
 from limpet.files import locked
-from limpet.permissions import ADMIN, GROUPS, GUESTS, PERMISSIONS, all_of
+from limpet.groups import GroupStore
+from limpet.permissions import ADMIN, ADMINS
 from limpet.records import Records
 
 MAX_USERS = 200
@@ -42,17 +43,13 @@ class User(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
 
     @property
-    def all_permissions(self) -> frozenset[str]:
-        """His own and those of his groups."""
-        return all_of(self.permissions, self.groups)
-
-    @property
     def is_admin(self) -> bool:
-        return ADMIN in self.all_permissions
+        """No group but `admins` makes one."""
+        return ADMIN in self.permissions or ADMINS in self.groups
 
 
 class UserStore:
-    """The users in `path` (`users.json`). Several processes may use one file, as with `KeyStore`.
+    """The users in `path` (`users.json`), and the `groups` beside it. Several processes may use it, as with `KeyStore`.
 
     All that writes, and `verify`, blocks: for a file or for a hash. Whatever uses the file raises SettingsError when it
     cannot, but for `get`: while the file is broken nobody is a user.
@@ -60,6 +57,7 @@ class UserStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.groups = GroupStore(path.with_name("groups.json"))
         self._users: dict[str, User] = {}
         self._records = Records(path, User, unique=("name",), loss="no user is valid")
 
@@ -70,6 +68,10 @@ class UserStore:
     def get(self, name: str) -> User | None:
         self._records.refresh(self._use)
         return self._users.get(name)
+
+    def permissions_of(self, user: User) -> frozenset[str]:
+        """His own and those of his groups."""
+        return self.groups.permissions_of(user.permissions, user.groups)
 
     def any(self) -> bool:
         """Whether there is a user; in a broken file there may be."""
@@ -102,7 +104,7 @@ class UserStore:
             raise BadRequest(
                 "the name of a user is 1 to 64 letters, digits, spaces and .@+-_, the first one a letter or a digit"
             )
-        _check(groups, permissions)
+        self.groups.check(groups, permissions)
         user = User(
             name=name,
             password="" if password is None else hashed(password),
@@ -131,7 +133,7 @@ class UserStore:
         active: bool | None = None,
     ) -> None:
         """What is None stays. Raises BadRequest, NotFound, and Conflict for the last one who is an admin."""
-        _check(groups or (), permissions or ())
+        self.groups.check(groups or (), permissions or ())
         changes = {"groups": groups, "permissions": permissions}
         given: dict[str, Any] = {
             field: tuple(dict.fromkeys(value)) for field, value in changes.items() if value is not None
@@ -164,6 +166,14 @@ class UserStore:
     def remove(self, name: str, *, even_the_last_admin: bool = False) -> None:
         """Raises NotFound, and Conflict for the last one who is an admin."""
         self._replace(name, lambda _: None, even_the_last_admin)
+
+    def remove_group(self, key: str) -> None:
+        """Ends a group, and that anybody is in it. Raises as `GroupStore.remove` does."""
+        self.groups.remove(key)
+        with locked(self.path):
+            users = self._records.read()
+            if any(key in user.groups for user in users):
+                self._records.write(tuple(_outside(user, key) for user in users))
 
     def _replace(self, name: str, change: Callable[[User], User | None], even_the_last_admin: bool = False) -> None:
         with locked(self.path):
@@ -208,14 +218,8 @@ _NOBODY = f"{'00' * 16}:{'00' * 32}"
 """In the place of the password of a user who is not there: no password has this hash."""
 
 
-def _check(groups: Sequence[str], permissions: Sequence[str]) -> None:
-    for what, given, known in (
-        ("group", groups, GROUPS.keys() - {GUESTS}),
-        ("permission", permissions, PERMISSIONS.keys()),
-    ):
-        unknown = [each for each in given if each not in known]
-        if unknown:
-            raise BadRequest(f"there is no {what} {unknown[0]!r}, only {', '.join(sorted(known))}")
+def _outside(user: User, group: str) -> User:
+    return msgspec.structs.replace(user, groups=tuple(each for each in user.groups if each != group))
 
 
 def _has_admin(users: Sequence[User]) -> bool:

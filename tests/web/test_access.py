@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,74 @@ async def test_no_secret_is_in_the_log(world: World, caplog: pytest.LogCaptureFi
 
     assert "Cura" in caplog.text
     assert [secret for secret in secrets if secret in kept] == []
+
+
+# -- groups --
+
+
+async def test_groups_are_managed_by_an_admin_and_hold_at_once(world: World) -> None:
+    client, bob = world.client, await world.cookies("bob")
+    new = {"key": "makers", "name": "Makers", "permissions": ["SYSTEM", "SYSTEM"], "subgroups": ["readonly"]}
+
+    answer = await client.post("/api/access/groups", new)
+    assert answer.status == 200
+    made = answer.json()["groups"][-1]
+    assert {"key", "name", "description", "permissions", "subgroups", "needs", "default", "dangerous"} <= made.keys()
+    assert (made["permissions"], made["subgroups"], made["changeable"], made["removable"]) == (
+        ["SYSTEM"],
+        ["readonly"],
+        True,
+        True,
+    )
+    assert {"system", "status"} <= set(made["needs"]["role"])
+    assert (await client.post("/api/access/groups", new)).status == 409
+
+    assert (await world.ask("GET", "/api/system/commands", bob)).status == 403
+    join = b'{"groups": ["makers"]}'
+    assert (await world.ask("PUT", "/api/access/users/bob", {"X-Api-Key": ADMIN_KEY}, join)).status == 200
+    assert (await world.ask("GET", "/api/system/commands", bob)).status == 200
+
+    change = b'{"permissions": [], "description": "who look on"}'
+    answer = await world.ask("PUT", "/api/access/groups/makers", {"X-Api-Key": ADMIN_KEY}, change)
+    assert answer.json()["groups"][-1]["description"] == "who look on"
+    assert (await world.ask("GET", "/api/system/commands", bob)).status == 403
+
+    answer = await world.ask("DELETE", "/api/access/groups/makers", {"X-Api-Key": ADMIN_KEY})
+    assert [group["key"] for group in answer.json()["groups"]] == ["admins", "users", "guests", "readonly"]
+    assert (await client.get("/api/access/users/bob")).json()["groups"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "", {"name": "x", "permissions": []}, 400),
+        ("POST", "", {"key": "x", "permissions": []}, 400),
+        ("POST", "", {"key": "x", "name": "x"}, 400),
+        ("POST", "", {"key": "x", "name": "", "permissions": []}, 400),
+        ("POST", "", {"key": "x", "name": "x", "permissions": ["FLY"]}, 400),
+        ("POST", "", {"key": "x", "name": "x", "permissions": ["ADMIN"]}, 400),
+        ("PUT", "/gone", {"permissions": []}, 404),
+        ("PUT", "/readonly", {"permissions": []}, 403),
+        ("PUT", "/users", {"permissions": [5]}, 400),
+        ("PUT", "/users", {"description": "x" * 2000}, 400),
+        ("DELETE", "/gone", None, 404),
+        ("DELETE", "/users", None, 403),
+    ],
+)
+async def test_a_group_that_cannot_be_is_refused(
+    world: World, method: str, path: str, body: dict[str, Any] | None, status: int
+) -> None:
+    content = None if body is None else json.dumps(body).encode()
+    answer = await world.ask(method, f"/api/access/groups{path}", {"X-Api-Key": ADMIN_KEY}, content)
+    assert answer.status == status
+    assert answer.json()["error"]
+
+
+async def test_a_user_without_groups_is_in_the_default_ones(world: World) -> None:
+    for name, groups in (("eve", None), ("abe", [])):
+        new = {"name": name, "password": PASSWORD} | ({} if groups is None else {"groups": groups})
+        assert (await world.client.post("/api/access/users", new)).status == 200
+    for name, groups in (("eve", ("users",)), ("abe", ())):
+        user = world.users.get(name)
+        assert user is not None
+        assert user.groups == groups

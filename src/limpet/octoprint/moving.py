@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
+from limpet.permissions import GROUPS, Group
 from limpet.settings import DEFAULT_PRINTER, CommandSettings
 from limpet.toml_text import KeyPath
 
@@ -52,15 +53,17 @@ class Present(Struct, frozen=True, kw_only=True):
 
     settings: Mapping[str, Any] = {}
     printer: str = DEFAULT_PRINTER
+    groups: Mapping[str, Group] = field(default_factory=lambda: GROUPS)
     users: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
     own_keys: frozenset[str] = frozenset()
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to write; `settings` are the changes to limpet.toml."""
+    """What to write; `settings` are the changes to limpet.toml; a group that is one of ours is to be changed."""
 
     settings: dict[KeyPath, Any]
+    groups: tuple[Group, ...]
     users: tuple[NewUser, ...]
     keys: tuple[NewKey, ...]
     lines: tuple[Line, ...]
@@ -72,6 +75,7 @@ class Moving:
     def __init__(self, present: Present) -> None:
         self.present = present
         self.settings: dict[KeyPath, Any] = {}
+        self.groups: list[Group] = []
         self.users: list[NewUser] = []
         self.keys: list[NewKey] = []
         self.lines: list[Line] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from limpet.octoprint.config import take_settings, tell_rest
 from limpet.octoprint.moving import Moving, Plan, Present, mapping
-from limpet.octoprint.people import take_keys, take_users
+from limpet.octoprint.people import take_groups, take_keys, take_users
 
 
 def plan(config: Any, users: Any, groups: Any, profiles: Mapping[str, Any], appkeys: Any, present: Present) -> Plan:
@@ -18,7 +18,14 @@ def plan(config: Any, users: Any, groups: Any, profiles: Mapping[str, Any], appk
     moving = Moving(present)
     config = mapping(config)
     take_settings(moving, config, profiles)
+    take_groups(moving, mapping(groups))
     take_users(moving, mapping(users), mapping(groups))
     take_keys(moving, config, mapping(users), mapping(appkeys))
     tell_rest(moving, config)
-    return Plan(settings=moving.settings, users=tuple(moving.users), keys=tuple(moving.keys), lines=tuple(moving.lines))
+    return Plan(
+        settings=moving.settings,
+        groups=tuple(moving.groups),
+        users=tuple(moving.users),
+        keys=tuple(moving.keys),
+        lines=tuple(moving.lines),
+    )

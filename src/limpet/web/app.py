@@ -18,7 +18,7 @@ from limpet.errors import BadRequest, Conflict, LimpetError, NoRoom, NotFound, S
 from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.web import auth, cors
-from limpet.web.api import access as users_and_groups
+from limpet.web.api import access as users
 from limpet.web.api import (
     appkeys,
     connection,
@@ -26,6 +26,7 @@ from limpet.web.api import (
     empty,
     file_commands,
     files,
+    groups,
     job,
     login,
     printer,
@@ -108,12 +109,13 @@ async def _describe(call: Call) -> web.StreamResponse:
 
 
 ROUTES = (
-    *users_and_groups.ROUTES,
+    *users.ROUTES,
     *appkeys.ROUTES,
     *connection.ROUTES,
     *downloads.ROUTES,
     *empty.ROUTES,
     *files.ROUTES,
+    *groups.ROUTES,
     *file_commands.ROUTES,
     *uploads.ROUTES,
     *job.ROUTES,

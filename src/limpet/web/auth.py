@@ -121,7 +121,7 @@ class Access:
         else:
             user = self.users.get(session.user or "")
             valid = user is not None and user.active and user.password == session.password
-            caller = _caller_of_user(user, session=session) if user and valid else None
+            caller = self.caller_of_user(user, session=session) if user and valid else None
         if caller is None:
             self.sessions.close(session)
         return caller
@@ -133,7 +133,12 @@ class Access:
         user = self.users.get(key.user)
         # What is left of a user who has been removed is not for the next one of that name.
         valid = user is not None and user.active and user.created <= key.created
-        return _caller_of_user(user, key=key) if user and valid else None
+        return self.caller_of_user(user, key=key) if user and valid else None
+
+    def caller_of_user(self, user: User, *, key: Key | None = None, session: Session | None = None) -> Caller:
+        """A user who has come by a key or a session of his."""
+        permissions = self.users.permissions_of(user)
+        return Caller(name=user.name, permissions=permissions, groups=user.groups, user=user, key=key, session=session)
 
     # -- passwords --
 
@@ -174,12 +179,6 @@ class Access:
 
     def end_setup(self) -> None:
         self._setup_code = None
-
-
-def _caller_of_user(user: User, *, key: Key | None = None, session: Session | None = None) -> Caller:
-    return Caller(
-        name=user.name, permissions=user.all_permissions, groups=user.groups, user=user, key=key, session=session
-    )
 
 
 def key_text(request: web.BaseRequest) -> str | None:

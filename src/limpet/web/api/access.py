@@ -1,4 +1,4 @@
-"""`/api/access`: permissions, groups and users.
+"""`/api/access/users`: users, their passwords and keys.
 
 Source: the page "Access control" of OctoPrint's documentation, and what OctoPrint 1.11.8 answers.
 """
@@ -6,66 +6,19 @@ Source: the page "Access control" of OctoPrint's documentation, and what OctoPri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from limpet.errors import BadRequest, NotFound
 from limpet.keys import is_key_of
-from limpet.permissions import ADMIN, ADMINS, GROUPS, PERMISSIONS, all_of, permits
-from limpet.users import User
+from limpet.permissions import ADMIN, ADMINS
+from limpet.users import User, UserStore
 from limpet.web import auth
+from limpet.web.api.groups import Flag, Needs, is_on, needs_of
 from limpet.web.call import SIGNED_IN, Call, Refused, Route, answer, done, schema_of
-
-
-class Needs(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Groups and permissions in the words of OctoPrint's own page."""
-
-    group: list[str] = []
-    role: list[str] = []
-
-
-class PermissionInfo(Struct, frozen=True, kw_only=True):
-    """Something that may be done; `plugin` is there for what OctoPrint has in a plugin."""
-
-    key: str
-    name: str
-    description: str
-    dangerous: bool
-    default_groups: list[str]
-    needs: Needs
-    plugin: str | UnsetType = UNSET
-
-
-class Permissions(Struct, frozen=True, kw_only=True):
-    """In OctoPrint's order."""
-
-    permissions: list[PermissionInfo]
-
-
-class GroupInfo(Struct, frozen=True, kw_only=True):
-    """A group; here they are fixed."""
-
-    key: str
-    name: str
-    description: str
-    permissions: list[str]
-    subgroups: list[str] = []
-    needs: Needs
-    default: bool
-    dangerous: bool
-    changeable: bool = False
-    removable: bool = False
-    toggleable: bool
-
-
-class Groups(Struct, frozen=True, kw_only=True):
-    """All of them."""
-
-    groups: list[GroupInfo]
 
 
 class UserInfo(Struct, frozen=True, kw_only=True):
@@ -99,17 +52,13 @@ class NewKey(Struct, frozen=True, kw_only=True):
     apikey: str
 
 
-Flag = bool | Literal["true", "false"]
-"""octorest sends words."""
-
-
 class NewUser(Struct, frozen=True, kw_only=True):
-    """A user to be; `admin` is short for the group `admins`."""
+    """A user to be; `admin` is short for the group `admins`. Without groups he is in those that are the default."""
 
     name: str
     password: str
     active: Flag = True
-    groups: list[str] = []
+    groups: list[str] | None = None
     permissions: list[str] = []
     admin: Flag = False
 
@@ -130,41 +79,27 @@ class NewPassword(Struct, frozen=True, kw_only=True):
     current: str = ""
 
 
-async def get_permissions(_: Call) -> web.StreamResponse:
-    return answer(ALL_PERMISSIONS)
-
-
-async def get_groups(_: Call) -> web.StreamResponse:
-    return answer(_GROUPS)
-
-
-async def get_group(call: Call) -> web.StreamResponse:
-    for group in _GROUPS.groups:
-        if group.key == call.request.match_info["group"]:
-            return answer(group)
-    raise NotFound("There is no such group")
-
-
 async def get_users(call: Call) -> web.StreamResponse:
-    return answer(Users(users=[_info(user) for user in call.access.users.list()]))
+    return answer(Users(users=[_info(user, call.access.users) for user in call.access.users.list()]))
 
 
 async def post_users(call: Call) -> web.StreamResponse:
     new = await call.read(NewUser)
-    groups = [*new.groups, *([ADMINS] if _is_on(new.admin) else [])]
+    groups = call.access.users.groups.defaults() if new.groups is None else new.groups
+    groups = [*groups, *([ADMINS] if is_on(new.admin) else [])]
     await asyncio.to_thread(
         call.access.users.add,
         new.name,
         new.password,
         groups=groups,
         permissions=new.permissions,
-        active=_is_on(new.active),
+        active=is_on(new.active),
     )
     return await get_users(call)
 
 
 async def get_user(call: Call) -> web.StreamResponse:
-    return answer(_info(_user(call)))
+    return answer(_info(_user(call), call.access.users))
 
 
 async def put_user(call: Call) -> web.StreamResponse:
@@ -173,8 +108,8 @@ async def put_user(call: Call) -> web.StreamResponse:
     groups = change.groups
     if change.admin is not None:
         others = [group for group in (user.groups if groups is None else groups) if group != ADMINS]
-        groups = [*others, ADMINS] if _is_on(change.admin) else others
-    active = None if change.active is None else _is_on(change.active)
+        groups = [*others, ADMINS] if is_on(change.admin) else others
+    active = None if change.active is None else is_on(change.active)
     await asyncio.to_thread(
         call.access.users.change, user.name, groups=groups, permissions=change.permissions, active=active
     )
@@ -232,10 +167,6 @@ async def redirect(call: Call) -> web.StreamResponse:
     return web.Response(status=307, headers={"Location": quote(f"{before}/api/access/users{rest}")})
 
 
-def _is_on(flag: Flag) -> bool:
-    return flag in (True, "true")
-
-
 def _user(call: Call) -> User:
     """The user in the path. Raises Refused (403) for everybody but him and admins, NotFound when there is none."""
     name = call.request.match_info["user"]
@@ -247,14 +178,7 @@ def _user(call: Call) -> User:
     return user
 
 
-def needs_of(permissions: Iterable[str], groups: Iterable[str]) -> Needs:
-    """What somebody has, in OctoPrint's other words."""
-    has = frozenset(permissions)
-    roles = [role for key, permission in PERMISSIONS.items() if permits(has, key) for role in permission.roles]
-    return Needs(group=list(groups), role=list(dict.fromkeys(roles)))
-
-
-def _info(user: User) -> UserInfo:
+def _info(user: User, users: UserStore) -> UserInfo:
     return UserInfo(
         name=user.name,
         active=user.active,
@@ -262,47 +186,14 @@ def _info(user: User) -> UserInfo:
         groups=list(user.groups),
         permissions=list(user.permissions),
         roles=["user", "admin"] if user.is_admin else ["user"],
-        needs=needs_of(user.all_permissions, user.groups),
+        needs=needs_of(users.permissions_of(user), user.groups),
         settings=user.settings,
     )
 
 
-ALL_PERMISSIONS = Permissions(
-    permissions=[
-        PermissionInfo(
-            key=each.key,
-            name=each.name,
-            description=each.description,
-            dangerous=each.dangerous,
-            default_groups=each.default_groups,
-            needs=Needs(role=each.roles),
-            plugin=each.plugin or UNSET,
-        )
-        for each in PERMISSIONS.values()
-    ]
-)
-_GROUPS = Groups(
-    groups=[
-        GroupInfo(
-            key=each.key,
-            name=each.name,
-            description=each.description,
-            permissions=list(each.permissions),
-            needs=needs_of(all_of((), (each.key,)), (each.key,)),
-            default=each.default,
-            dangerous=each.dangerous,
-            toggleable=each.toggleable,
-        )
-        for each in GROUPS.values()
-    ]
-)
-
 _USER = "/api/access/users/{user}"
 
 ROUTES = (
-    Route("GET", "/api/access/permissions", None, get_permissions, "What may be done", {200: (Permissions,)}),
-    Route("GET", "/api/access/groups", ADMIN, get_groups, "The groups", {200: (Groups,)}),
-    Route("GET", "/api/access/groups/{group}", ADMIN, get_group, "One group", {200: (GroupInfo,)}, refusals=(404,)),
     Route("GET", "/api/access/users", ADMIN, get_users, "The users", {200: (Users,)}, refusals=(409,)),
     Route("POST", "/api/access/users", ADMIN, post_users, "Add a user", {200: (Users,)}, body=schema_of(NewUser)),
     Route("GET", _USER, SIGNED_IN, get_user, "One user", {200: (UserInfo,)}, refusals=(404,)),

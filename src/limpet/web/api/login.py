@@ -17,7 +17,7 @@ from limpet.limits import is_local
 from limpet.permissions import GUESTS, spelled_out
 from limpet.sessions import Session
 from limpet.web import auth
-from limpet.web.api.access import Needs, needs_of
+from limpet.web.api.groups import Needs, needs_of
 from limpet.web.auth import Caller
 from limpet.web.call import Call, Refused, Route, answer
 
@@ -92,8 +92,7 @@ async def _active(call: Call, name: str, password: str, remember: bool) -> web.S
     if call.caller.session is not None:
         access.sessions.close(call.caller.session)
     text, session = access.sessions.open(user.name, user.password, access.now(), remembered=remember)
-    caller = Caller(name=user.name, permissions=user.all_permissions, groups=user.groups, user=user, session=session)
-    response = answer(_login(call, caller, session))
+    response = answer(_login(call, access.caller_of_user(user, session=session), session))
     auth.give_cookies(response, call.request, text, session)
     return response
 

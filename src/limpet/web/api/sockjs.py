@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from limpet import __version__
 from limpet.fleet import Fleet
-from limpet.web.api.access import ALL_PERMISSIONS, PermissionInfo
+from limpet.web.api.groups import ALL_PERMISSIONS, PermissionInfo
 from limpet.web.api.server import OCTOPRINT_VERSION
 from limpet.web.auth import check_own_page
 from limpet.web.call import Call, Refused, Route, answer, done
