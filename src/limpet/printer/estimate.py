@@ -71,6 +71,7 @@ class Estimate:
     def __init__(self, analysis: Analysis | None = None, past: Sequence[float] = (), size: int = 0) -> None:
         self._past = _good(past)
         self._size = max(size, 0)
+        self._elapsed = 0.0
         self._start: tuple[int, float] | None = None
         self._told: tuple[float, float] | None = None
         self._shown: tuple[float, float] | None = None
@@ -91,7 +92,8 @@ class Estimate:
 
     def at(self, byte: int, elapsed: float) -> Outlook:
         """When all before this byte is printed, after so many seconds."""
-        byte, elapsed = min(max(byte, 0), self._size or byte), max(elapsed, 0.0)
+        byte = max(0, min(byte, self._size or byte))
+        elapsed = self._elapsed = max(elapsed, self._elapsed)
         if self._start is None and byte > self._first:
             self._start = (byte, elapsed)
         left, origin = self._left(byte, elapsed)
