@@ -12,15 +12,16 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from . import hosts, many, report
+from . import hosts, many, many_prints, prints, report
 from .cases import CASES, Case
 from .connection import QUICK, Figures, Plan, measure, measure_load
 from .detection import MakeHost, Outcome, run_case
 from .hosts import BenchError, Host
+from .trials import TRIALS
 
 WHAT = (
     "server: start, memory, requests, connect (the default); detection: finding a printer and holding on to it; "
-    "many: 50 printers in one Limpet beside one"
+    "many: 50 printers in one Limpet beside one; print: files to a simulated printer, printcore too"
 )
 Measured = tuple[str, str, object]
 """Which rounds, in words; the table; the figures of every round."""
@@ -34,12 +35,13 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="short waits and loads, few cases: to see that it works")
     parser.add_argument(
-        "--match", default="", metavar="TEXT", help="detection: only the cases with TEXT in their title"
+        "--match", default="", metavar="TEXT", help="detection, print: only the cases with TEXT in their title"
     )
     parser.add_argument("--only", choices=["limpet", "octoprint"], help="one program, no ratios")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of every round to FILE")
     parser.add_argument("--limpet", type=Path, required=True, help="the program `limpet`")
     parser.add_argument("--octoprint", type=Path, help="the program `octoprint`")
+    parser.add_argument("--printrun", type=Path, help="print: the Python in whose environment Printrun is")
     arguments = parser.parse_args(words)
     if arguments.rounds is not None and not 1 <= arguments.rounds <= 100:
         parser.error("--rounds must be from 1 to 100")
@@ -133,7 +135,29 @@ def measure_many(arguments: argparse.Namespace) -> Measured:
     return f"medians of {rounds} interleaved rounds", many.table(results, plan.idle), results
 
 
-MEASURES = {"server": measure_server, "detection": measure_detection, "many": measure_many}
+def measure_prints(arguments: argparse.Namespace) -> Measured:
+    rounds, shorter = arguments.rounds or 3, 10 if arguments.quick else 1
+    begins = prints.programs(arguments.limpet, arguments.octoprint, arguments.printrun, arguments.only)
+    chosen = [
+        trial for trial in TRIALS if arguments.match in trial.title and not begins.keys().isdisjoint(trial.programs)
+    ]
+    tables, figures = [], {}
+    if chosen:
+        results = prints.run(chosen, begins, rounds, shorter=shorter, say=say)
+        tables.append(report.trials_table(results, list(begins)))
+        figures = {trial.title: found for trial, found in results.items()}
+    if arguments.match in many_prints.TITLE and arguments.only != "octoprint":
+        say(f"{many_prints.TITLE}:")
+        found = [many_prints.measure(arguments.limpet, moves=many_prints.MOVES // shorter) for _ in range(rounds)]
+        say(" done\n")
+        tables.append(many_prints.table(found))
+        figures[many_prints.TITLE] = {"Limpet": found}
+    if not tables:
+        raise BenchError(f"no trial has {arguments.match!r} in its title")
+    return f"medians of {rounds} interleaved rounds", "\n\n".join(tables), figures
+
+
+MEASURES = {"server": measure_server, "detection": measure_detection, "many": measure_many, "print": measure_prints}
 
 
 def main() -> int:

@@ -69,7 +69,7 @@ def measure_push(server: Running, seconds: float) -> Figures:
     """What it takes to tell many clients of a printer that is connected and has nothing to do."""
     with contextlib.closing(HTTPConnection(ADDRESS, server.port, timeout=30)) as client:
         command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
-        _wait_for_state(client, {"Operational"})
+        wait_for_state(client, {"Operational"})
         with sockets.listening(server) as everybody:
             return sockets.measure(server, everybody, seconds)
 
@@ -81,10 +81,10 @@ def connect_times(server: Running, times: int) -> list[float]:
         for _ in range(times):
             began = time.perf_counter()
             command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
-            _wait_for_state(client, {"Operational"})
+            wait_for_state(client, {"Operational"})
             taken.append(time.perf_counter() - began)
             command(client, {"command": "disconnect"})
-            _wait_for_state(client, {"Offline", "Closed"})
+            wait_for_state(client, {"Offline", "Closed"})
         return taken
 
 
@@ -98,7 +98,8 @@ def command(client: HTTPConnection, body: Mapping[str, object]) -> None:
         raise BenchError(f"{body['command']} was answered with {response.status}: {answer[:200]!r}")
 
 
-def _wait_for_state(client: HTTPConnection, wanted: set[str]) -> None:
+def wait_for_state(client: HTTPConnection, wanted: set[str]) -> None:
+    """Until one of the states is there, asked every POLL seconds."""
     deadline = time.perf_counter() + CHANGES_WITHIN
     state = "unknown"
     while time.perf_counter() < deadline:

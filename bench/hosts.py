@@ -47,8 +47,11 @@ class Running:
     started_in: float
 
 
-def limpet(program: Path, ports: Sequence[Path] = ()) -> Host:
-    """Limpet as installed: `program` is the path of `limpet`. `ports`, if any, are all that it sees of this machine."""
+def limpet(program: Path, ports: Sequence[Path] = (), settings: str = "") -> Host:
+    """Limpet as installed: `program` is the path of `limpet`. `ports`, if any, are all that it sees of this machine.
+
+    `settings` are further lines of its limpet.toml.
+    """
     environment = {"LIMPET_API_KEY": API_KEY}
     if ports:
         environment["LIMPET_PORTS"] = ",".join(map(str, ports))
@@ -58,7 +61,8 @@ def limpet(program: Path, ports: Sequence[Path] = ()) -> Host:
 
     def prepare(folder: Path) -> None:
         if ports:
-            (folder / "limpet.toml").write_text('[ports]\nignored = ["/dev/tty*"]\nvirtual = false\n', encoding="utf-8")
+            seen = '[ports]\nignored = ["/dev/tty*"]\nvirtual = false\n'
+            (folder / "limpet.toml").write_text(seen + settings, encoding="utf-8")
 
     return Host("Limpet", command, prepare, environment)
 
@@ -88,6 +92,7 @@ def octoprint(program: Path, ports: Sequence[Path] = ()) -> Host:
             "additionalPorts": [str(port) for port in ports],
             "blacklistedPorts": ["/dev/*"] if ports else [],
         },
+        "gcodeAnalysis": {"runAt": "never"},
     }
 
     def command(port: int, folder: Path) -> list[str]:

@@ -35,7 +35,7 @@ def measure(limpet: Path, count: int, plan: Plan, progress: Progress) -> Figures
     """One round with `count` printers."""
     progress(f"{count} printer{'s' * (count > 1)}")
     with hosts.running(with_printers(hosts.limpet(limpet), count)) as server:
-        figures: Figures = {"operational_s": server.started_in + _until_operational(server, count)}
+        figures: Figures = {"operational_s": server.started_in + until_operational(server, count)}
         time.sleep(plan.settle)
         figures["pss_mb"] = processes.pss_bytes(server.pid) / 1e6
         before = processes.cpu_seconds(server.pid)
@@ -75,7 +75,7 @@ def _reach(words: str, met: bool) -> str:
     return f"{words}: {'met' if met else 'MISSED'}"
 
 
-def _until_operational(server: Running, count: int) -> float:
+def until_operational(server: Running, count: int) -> float:
     """Seconds from now until all printers are."""
     began = time.perf_counter()
     with contextlib.closing(HTTPConnection(ADDRESS, server.port, timeout=30)) as client:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .cases import Case
 from .detection import Outcome
+from .trials import Measure, Medians, Trial
 
 Rounds = Sequence[Mapping[str, float]]
 
@@ -72,6 +73,20 @@ def cases_table(results: Mapping[Case, Mapping[str, Sequence[Outcome]]]) -> str:
     return "\n".join([*lines, "", "What they said:", "", *said] if said else lines)
 
 
+def trials_table(results: Mapping[Trial, Mapping[str, Rounds]], programs: Sequence[str]) -> str:
+    """Markdown; rows for each trial, a column for each program, and below it what was not printed whole."""
+    lines, said = [_line(["", *programs, "reach"]), _line(["---", *["---:"] * len(programs), "---"])], []
+    for trial, measured in results.items():
+        medians = {name: _medians(rounds) for name, rounds in measured.items() if rounds}
+        lines += [_line(_measure_cells(trial, measure, medians, programs)) for measure in trial.measures]
+        for name, rounds in measured.items():
+            for figures in rounds:
+                if figures["whole"] != 1:
+                    what = "OTHER MOVES than in the file" if figures["whole"] < 0 else "not at its end"
+                    said.append(f"- {trial.title}: {name}: {what} after {figures['moves']:,.0f} moves")
+    return "\n".join([*lines, "", "Not whole:", "", *said] if said else [*lines, "", "Every print arrived whole."])
+
+
 def machine() -> str:
     """CPU, cores, kernel and Python in one line."""
     cpu = platform.processor() or platform.machine()
@@ -104,6 +119,17 @@ def _reach(case: Case, outcomes: Sequence[Outcome]) -> str:
 
 def _medians(rounds: Rounds) -> dict[str, float]:
     return {key: statistics.median(figures[key] for figures in rounds) for key in rounds[0]}
+
+
+def _measure_cells(trial: Trial, measure: Measure, medians: Medians, programs: Sequence[str]) -> list[str]:
+    cells = [f"{trial.title}: {measure.title}"]
+    for name in programs:
+        figure = medians.get(name, {}).get(measure.key)
+        cells.append("" if figure is None else f"{figure * measure.scale:,.{measure.digits}f}")
+    reach = measure.reach
+    if reach is None or not all(name in medians for name in reach.programs):
+        return [*cells, ""]
+    return [*cells, f"{reach.words}: {'met' if reach.met(medians) else 'MISSED'}"]
 
 
 def _comparison(row: Row, ours: float, theirs: float) -> list[str]:
