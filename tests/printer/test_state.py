@@ -12,6 +12,7 @@ from msgspec import structs
 from limpet.errors import Fault
 from limpet.printer.connection import NEXT
 from limpet.printer.identity import Identity
+from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.state import (
     CLOSED,
     MAX_CAPABILITIES,
@@ -23,7 +24,6 @@ from limpet.printer.state import (
     OffsetsChanged,
     PrinterRecognised,
     SdPrint,
-    SelectedFile,
     Snapshot,
     State,
     StateChanged,
@@ -34,9 +34,9 @@ from limpet.protocol.events import (
     CardGone,
     CardListed,
     CardReady,
+    CommandAcknowledged,
     Event,
     FirmwareIdentified,
-    LineSent,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintEnded,
@@ -68,6 +68,11 @@ BUSY = Snapshot(
     sd_files={"A.GCO": (1, None)},
 )
 
+PRINT = Print(
+    file=SelectedFile(origin="local", path="a.gcode", name="a.gcode", display="a.gcode"),
+    phase=Phase.PRINTING,
+    started_at=1.0,
+)
 EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (StateChanged(State.CONNECTING, "/dev/a", 9600, "p"), {"port": "/dev/a", "baudrate": 9600, "profile": "p"}),
     (FAILURE, {"failure": FAILURE}),
@@ -88,12 +93,15 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (FileSelected(structs.replace(FILE, path="b.gcode")), {"selected": structs.replace(FILE, path="b.gcode")}),
     (FileDeselected(), {"selected": None}),
     (OffsetsChanged({"tool0": -3}), {"offsets": {"bed": 2.0, "tool0": -3}}),
-    (LineSent("N12 T3*55"), {"tool": 3}),
-    (LineSent("T0"), {"tool": 0}),
-    (LineSent("N12 M104 T3 S5*55"), {}),
+    (CommandAcknowledged("T3"), {"tool": 3}),
+    (CommandAcknowledged("T0"), {"tool": 0}),
+    (CommandAcknowledged("M104 T3 S5"), {}),
     (CardReady(), {}),
     (CardGone(), {"sd_ready": False, "sd_files": {}}),
     (CardListed({"B.GCO": (None, "b.gcode")}), {"sd_files": {"B.GCO": (None, "b.gcode")}}),
+    (PhaseChanged(PRINT), {"print": PRINT}),
+    (PrintProgressed(PRINT), {"print": PRINT}),
+    (PrintEnded(PRINT, "done", 2.0), {"print": None, "last_print": PrintEnded(PRINT, "done", 2.0)}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from limpet.errors import Fault
+from limpet.printer.print import SelectedFile
 from limpet.printer.state import (
     ConnectionFailed,
     FileDeselected,
@@ -15,7 +16,6 @@ from limpet.printer.state import (
     FilesMoved,
     FileUploaded,
     ProfileChanged,
-    SelectedFile,
     SettingsChanged,
     Snapshot,
     State,

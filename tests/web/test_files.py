@@ -328,7 +328,6 @@ async def test_print_is_a_boolean(operational: Client) -> None:
     await operational.upload("a.gcode")
 
     assert error(await command(operational, "a.gcode", "select", print="yes")) == (400, "print is invalid")
-    assert error(await command(operational, "a.gcode", "select", print=True)) == (409, "Limpet cannot print files yet")
     assert await selected(operational) is None
 
 

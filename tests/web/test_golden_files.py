@@ -55,9 +55,7 @@ NOT_REPLAYED = {
 }
 """Exchange -> why it cannot be set up."""
 
-NOTHING_IS_PRINTED = "Nothing is printed yet"
 SAYS_WHY = "A refusal says what is the matter"
-NOT_YET = Difference(NOTHING_IS_PRINTED, status=409, body={"error": "Limpet cannot print files yet"})
 DIFFERENCES = {
     "closed-job-nokey": NO_KEY,
     "files-file-download-nokey": NO_KEY,
@@ -69,14 +67,10 @@ DIFFERENCES = {
         status=400,
         body={"error": "Can not upload file, invalid file name: .. would lead out of the folder of the uploads"},
     ),
-    "files-select-print-closed": NOT_YET,
-    "op-files-select-print": NOT_YET,
-    "op-job-start": NOT_YET,
+    "files-select-print-closed": Difference(SAYS_WHY, status=409, body={"error": "The printer is not operational"}),
     "job-get-after-failed-connect": Difference(
         "An attempt always ends, and says why", current={"state": "Offline after error"}
     ),
-    "op-upload-print": Difference(NOTHING_IS_PRINTED, current={"effectivePrint": False}),
-    "op-upload-print-slow": Difference(NOTHING_IS_PRINTED, current={"effectivePrint": False}),
 }
 """Exchange -> what is answered instead, and why; `current` are changes to the recorded body."""
 

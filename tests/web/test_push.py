@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from limpet.keys import Key
+from limpet.printer.print import SelectedFile
 from limpet.printer.printer import Printer
-from limpet.printer.state import FileSelected, SelectedFile, SettingsChanged
+from limpet.printer.state import FileSelected, SettingsChanged
 from limpet.protocol.events import LineReceived, TemperaturesReported
 from limpet.web import push as module
 from limpet.web.push import INTERVAL, MAX_LINES, MAX_WAITING, MAX_WRONG, Push, Reader, Times, TooManyReaders

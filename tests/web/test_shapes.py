@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from limpet.errors import Fault
-from limpet.printer.state import ConnectionFailed, SdPrint, SelectedFile, Snapshot, State
+from limpet.printer.print import SelectedFile
+from limpet.printer.state import ConnectionFailed, SdPrint, Snapshot, State
 from limpet.web.shapes import heaters, job, progress, state_flags, state_info, state_text
 
 PRINTING = Snapshot(state=State.OPERATIONAL, sd_print=SdPrint(printed=50, total=200, elapsed=7))

@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from limpet.printer.state import FileSelected, SelectedFile, SettingsChanged
+from limpet.printer.print import SelectedFile
+from limpet.printer.state import FileSelected, SettingsChanged
 from limpet.protocol.events import CommandAcknowledged
 from limpet.web import push, sockjs
 from limpet.web.api import sockjs as routes

@@ -165,6 +165,17 @@ class Link(asyncio.Protocol):
         """There may be something to send."""
         self._pump()
 
+    def send_urgent(self, command: Command) -> None:
+        """Write this before everything that waits, whatever the printer is busy with."""
+        if self._session is not None:
+            self._session.send_urgent(command.text, self._loop.time(), command.tag)
+            self._pump()
+
+    @property
+    def waits_for_heat(self) -> bool:
+        """The printer is busy with a command that waits for a temperature."""
+        return self._session is not None and self._session.waits_for_heat
+
     def repair(self) -> None:
         if self._session is not None:
             self._session.repair(self._loop.time())

@@ -11,15 +11,18 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from itertools import count
+from typing import BinaryIO
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection
+from limpet.printer.job import JOB, Job, Scripts, no_scripts
+from limpet.printer.print import Phase, PrintEnded, SelectedFile
+from limpet.printer.printing import Printing
 from limpet.printer.state import (
     FileDeselected,
     FileSelected,
     LinkFigures,
     PrinterRecognised,
-    SelectedFile,
     Snapshot,
     State,
     StateChanged,
@@ -28,11 +31,14 @@ from limpet.printer.state import (
 from limpet.printer.target import Patience, Target
 from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
+    ActionRequested,
     CapabilityReported,
     CardReady,
+    CommandAcknowledged,
     Event,
     LineReceived,
     LineSent,
+    PositionReported,
     SdPrintEnded,
     SdPrintReported,
     SessionOpened,
@@ -56,6 +62,10 @@ MAX_TEMPERATURES = 900
 REPORT_INTERVAL = 2
 """Seconds between temperature reports that the printer is asked to send on its own (M155)."""
 
+
+_PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
+_EMERGENCY = frozenset({"M108", "M410", "M876"})
+"""What firmware with an emergency parser acts on as soon as it has read it."""
 
 Heaters = dict[str, tuple[float | None, float | None]]
 """Degrees Celsius: "tool0", "bed", "chamber" -> (actual, target)."""
@@ -85,6 +95,8 @@ class Printer:
         self._wish = 0
         self._card_unread = False
         self._learn = learn
+        self.scripts: Scripts = no_scripts
+        self._printing: Printing | None = None
         self.snapshot = Snapshot()
         self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
         self.recent: deque[tuple[float, str]] = deque(maxlen=MAX_RECENT)
@@ -103,8 +115,13 @@ class Printer:
 
     @property
     def is_printing(self) -> bool:
-        """A print is under way: one from the printer's own card, as there are no jobs yet."""
-        return self.snapshot.sd_print is not None
+        """A print is under way, or pauses: one of ours, or one from the printer's own card."""
+        return self._printing is not None or self.snapshot.sd_print is not None
+
+    @property
+    def is_paused(self) -> bool:
+        """A print of ours pauses."""
+        return self.snapshot.print is not None and self.snapshot.print.phase is Phase.PAUSED
 
     def figures(self) -> LinkFigures | None:
         """How the connection is doing; None while there is none."""
@@ -141,11 +158,15 @@ class Printer:
             cleaned = [Command(command, tag) for command in map(clean, commands) if command]
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        urgent = [command for command in cleaned if code_of(command.text) == "M112"]
+        urgent = [command for command in cleaned if self._is_urgent(command)]
         if tag is None and len(self._commands) + len(cleaned) > MAX_QUEUED + bool(urgent):
             raise Conflict("Too many commands wait to be sent; the printer is busy")
-        self._commands.extendleft(urgent)
+        for command in urgent:
+            self._send_urgent(command)
         self._commands.extend(command for command in cleaned if command not in urgent)
+        if self.snapshot.print is not None and self.snapshot.print.phase in _PAUSED and self._printing is not None:
+            for command in cleaned:
+                self._printing.job.disturb(command.text)
         self._wake()
 
     def select(self, file: SelectedFile | None) -> None:
@@ -153,6 +174,66 @@ class Printer:
         if self.snapshot.state is not State.OPERATIONAL:
             raise Conflict("The printer is not operational")
         self.tell(FileDeselected() if file is None else FileSelected(file))
+
+    # -- the print --
+
+    def start(self, file: SelectedFile, stream: BinaryIO, *, user: str | None = None) -> None:
+        """Print `file`, which is read from `stream`. Raises Conflict when the printer cannot; then it is closed."""
+        try:
+            if self.snapshot.state is not State.OPERATIONAL:
+                raise Conflict("The printer is not operational")
+            if self.is_printing:
+                raise Conflict("The printer is printing already")
+        except Conflict:
+            stream.close()
+            raise
+        job = Job(
+            file,
+            asyncio.get_running_loop().time(),
+            started_at=time.time(),
+            user=user,
+            scripts=self.scripts,
+            offsets=lambda: self.snapshot.offsets,
+            heaters=lambda: self.snapshot.temperatures,
+        )
+        self._printing = Printing(job, stream, self._on_event, self._wake)
+        self._printing.tell_events()
+        self._wake()
+
+    def pause(self) -> None:
+        """Stop the print where it can go on. Raises Conflict when there is none."""
+        printing = self._under_way("pause")
+        printing.job.pause(printing.now())
+        self._go_on(printing)
+
+    def resume(self) -> None:
+        """Go on with the print that pauses. Raises Conflict when there is none."""
+        printing = self._under_way("resume")
+        printing.job.resume(printing.now())
+        self._go_on(printing)
+
+    def cancel(self) -> None:
+        """End the print. Raises Conflict when there is none."""
+        printing = self._under_way("cancel")
+        printing.job.cancel(printing.now())
+        if self._connection.link is not None and self._connection.link.waits_for_heat:
+            self._send_urgent(Command("M108"))
+        self._go_on(printing)
+
+    def drop(self) -> None:
+        """End the print that pauses as it is, for another one to begin."""
+        printing = self._under_way("restart")
+        printing.job.replace(printing.now())
+        printing.tell_events()
+
+    def _under_way(self, verb: str) -> Printing:
+        if self._printing is None:
+            raise Conflict(f"Printer is neither printing nor paused, '{verb}' command cannot be performed")
+        return self._printing
+
+    def _go_on(self, printing: Printing) -> None:
+        printing.tell_events()
+        self._wake()
 
     def tell(self, event: Event) -> None:
         """Something has happened that is not the printer's doing, and that its subscribers want to know."""
@@ -181,18 +262,27 @@ class Printer:
     # -- the other street --
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, StateChanged) and event.state is not State.OPERATIONAL:
+            # What waited for one printer, or for its life before a reset, is not for the next.
+            self._commands.clear()
+            self._lose_print(event)
         before = self.snapshot
         self.snapshot = apply(before, event)
         match event:
-            case StateChanged(state=state) if state is not State.OPERATIONAL:
-                # What waited for one printer, or for its life before a reset, is not for the next.
-                self._commands.clear()
             case LineSent(line=line):
-                wire.debug("%s > %s", self.id, line)
-                self.recent.append((time.time(), f"> {line}"))
+                self._note("> ", line)
             case LineReceived(line=line):
-                wire.debug("%s < %s", self.id, line)
-                self.recent.append((time.time(), f"< {line}"))
+                self._note("< ", line)
+            case CommandAcknowledged(tag=tag):
+                if tag == JOB and self._printing is not None:
+                    self._printing.job.acknowledged()
+            case PositionReported(axes=axes) if self._printing is not None:
+                self._printing.job.located(axes)
+            case PrintEnded() if self._printing is not None:
+                self._printing.close()
+                self._printing = None
+            case ActionRequested(action=action):
+                self._obey(action)
             case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if (
                 "AUTOREPORT_TEMP" not in before.capabilities
             ):
@@ -220,8 +310,57 @@ class Printer:
         if command not in self._commands:
             self._commands.append(command)
 
+    def _note(self, direction: str, line: str) -> None:
+        if wire.isEnabledFor(logging.DEBUG):
+            wire.debug("%s %s%s", self.id, direction, line)
+        self.recent.append((time.time(), direction + line))
+
     def _next_command(self) -> Command | None:
-        return self._commands.popleft() if self._commands else None
+        """What goes to the printer next: what somebody has asked for goes between two lines of a print."""
+        if self._commands:
+            return self._commands.popleft()
+        return self._printing.next_command() if self._printing is not None else None
+
+    def _lose_print(self, event: StateChanged) -> None:
+        """The connection is not there any more, and the print with it: it is never gone on with by itself."""
+        if self._printing is not None:
+            failure = self.snapshot.failure
+            if failure is not None and (event.state is State.OFFLINE_AFTER_ERROR or failure.fault.code == "reset"):
+                code, message = failure.fault.code, failure.fault.message
+            else:
+                code, message = "disconnected", "The printer was disconnected by a user"
+            self._printing.job.fail(code, message, self._printing.now())
+            self._printing.tell_events()
+
+    def _obey(self, action: str) -> None:
+        """The printer asks for something about the print; what does not fit is passed over."""
+        if self._printing is None:
+            return
+        job, now = self._printing.job, self._printing.now()
+        match action:
+            case "pause":
+                job.pause(now)
+            case "paused":
+                job.paused_by_printer(now)
+            case "resume":
+                job.resume(now)
+            case "resumed":
+                job.resumed_by_printer(now)
+            case "cancel":
+                job.cancel(now)
+        self._go_on(self._printing)
+
+    def _is_urgent(self, command: Command) -> bool:
+        code = code_of(command.text)
+        return code == "M112" or (code in _EMERGENCY and self.snapshot.capabilities.get("EMERGENCY_PARSER", False))
+
+    def _send_urgent(self, command: Command) -> None:
+        if code_of(command.text) == "M112" and self._printing is not None:
+            self._commands.clear()
+            self._printing.job.fail("emergency_stop", "It was ended by an emergency stop (M112)", self._printing.now())
+            self._printing.tell_events()
+        if self._connection.link is not None:
+            self._connection.link.send_urgent(command)
 
     def _wake(self) -> None:
         if self._connection.link is not None:

@@ -6,17 +6,21 @@ import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from limpet.errors import Fault
 from limpet.printer.identity import Identity
+from limpet.printer.print import PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import (
+    Acknowledged,
     CapabilityReported,
     CardGone,
     CardListed,
     CardReady,
+    CommandAcknowledged,
     Event,
     FirmwareIdentified,
+    LineReceived,
     LineSent,
     PrinterRestarted,
     PrintTimeReported,
@@ -83,19 +87,6 @@ class PrinterRecognised(Event, frozen=True):
     port: str
     baudrate: int
     identity: Identity
-
-
-class SelectedFile(Struct, frozen=True, kw_only=True):
-    """The file that a print would be of: `origin` is "local" or "sdcard", `path` below it; size in bytes, `date` in
-    seconds since the epoch, `user` who selected it, where that is known."""
-
-    origin: str
-    path: str
-    name: str
-    display: str
-    size: int | None = None
-    date: int | None = None
-    user: str | None = None
 
 
 class OffsetsChanged(Event, frozen=True):
@@ -192,7 +183,8 @@ class Snapshot:
     """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target).
 
     `offsets` are what is added to a print's targets; `tool` is the number of the tool that was selected last, by us.
-    `sd_ready`: the printer can read its own card; `sd_files` are on it: path -> (size in bytes, long name).
+    `print` is under way, `last_print` has ended. `sd_ready`: the printer can read its own card; `sd_files` are on it:
+    path -> (size in bytes, long name).
     """
 
     state: State = State.OFFLINE
@@ -207,6 +199,8 @@ class Snapshot:
     candidates: dict[str, CandidateTried] = field(default_factory=dict)
     identity: Identity | None = None
     sd_print: SdPrint | None = None
+    print: Print | None = None
+    last_print: PrintEnded | None = None
     selected: SelectedFile | None = None
     offsets: dict[str, float] = field(default_factory=dict)
     tool: int = 0
@@ -214,22 +208,28 @@ class Snapshot:
     sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
 
 
-_TOOL = re.compile(r"(?:N\d+ )?T(\d{1,2})(?![\w.])")
-"""A line that selects a tool."""
+_TOOL = re.compile(r"T(\d{1,2})(?![\w.])")
+_OF_EVERY_LINE = frozenset({LineSent, LineReceived, Acknowledged})
+"""Events that say nothing of the printer's state, and of which there are thousands in a second."""
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
     """The snapshot after `event`; the same object when nothing in it has changed."""
+    if type(event) in _OF_EVERY_LINE:
+        return snapshot
+    if isinstance(event, CommandAcknowledged):
+        return _with_tool(snapshot, event.command) if event.command.startswith("T") else snapshot
     match event:
         case StateChanged(state=state, port=port, baudrate=baudrate, profile=profile):
             failure = None if state is State.OPERATIONAL else snapshot.failure
             if failure is not None and failure.waiting and state is not State.OFFLINE_AFTER_ERROR:
                 failure = structs.replace(failure, waiting=False)
+            last = snapshot.last_print
             if state in CLOSED:
-                return Snapshot(state=state, failure=failure, candidates=snapshot.candidates)
+                return Snapshot(state=state, failure=failure, candidates=snapshot.candidates, last_print=last)
             if state in (State.OPENING, State.DETECTING) and state is not snapshot.state:
                 # What is known is about the printer before.
-                snapshot = Snapshot()
+                snapshot = Snapshot(last_print=last)
             return replace(snapshot, state=state, port=port, baudrate=baudrate, profile=profile, failure=failure)
         case ConnectionFailed():
             return replace(snapshot, failure=event)
@@ -241,6 +241,10 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, selected=file)
         case FileDeselected() if snapshot.selected is not None:
             return replace(snapshot, selected=None)
+        case PhaseChanged(print=job) | PrintProgressed(print=job):
+            return replace(snapshot, print=job)
+        case PrintEnded():
+            return replace(snapshot, print=None, last_print=event)
         case SdPrintReported(printed=printed, total=total):
             elapsed = snapshot.sd_print.elapsed if snapshot.sd_print else None
             return replace(snapshot, sd_print=SdPrint(printed, total, elapsed), sd_ready=True)
@@ -262,8 +266,6 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(
                 snapshot, temperatures={}, capabilities={}, sd_print=None, tool=0, sd_ready=False, sd_files={}
             )
-        case LineSent(line=line) if (tool := _TOOL.match(line)) and int(tool[1]) != snapshot.tool:
-            return replace(snapshot, tool=int(tool[1]))
         case OffsetsChanged(offsets=offsets):
             return replace(snapshot, offsets={**snapshot.offsets, **offsets})
         case CardReady() if not snapshot.sd_ready:
@@ -273,6 +275,11 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case CardListed(files=files):
             return replace(snapshot, sd_ready=True, sd_files=files)
     return snapshot
+
+
+def _with_tool(snapshot: Snapshot, command: str) -> Snapshot:
+    tool = _TOOL.match(command)
+    return replace(snapshot, tool=int(tool[1])) if tool and int(tool[1]) != snapshot.tool else snapshot
 
 
 def _merge(

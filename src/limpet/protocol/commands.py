@@ -6,13 +6,12 @@ Source: RepRap "G-code" page, section "Checking"; Marlin `queue.cpp` (`GCodeQueu
 from __future__ import annotations
 
 import re
-from functools import reduce
-from operator import xor
 from typing import NamedTuple
 
 MAX_COMMAND_LENGTH = 256
 """Longest command in bytes. Marlin itself cuts lines at MAX_CMD_SIZE (96) and would reject a longer one."""
 
+_WORD = re.compile(r"([A-Z])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
 _CODE = re.compile(r"([GMT]\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)
 
 
@@ -25,12 +24,18 @@ class Command(NamedTuple):
 
 def checksum(line: bytes) -> int:
     """XOR of all bytes before the `*`: 0 to 255."""
-    return reduce(xor, line, 0)
+    folded = int.from_bytes(line, "big")
+    # Half upon half, a few times as fast as byte upon byte.
+    bits = 4 << len(line).bit_length()
+    while bits >= 8:
+        folded ^= folded >> bits
+        bits >>= 1
+    return folded & 0xFF
 
 
 def number_line(number: int, command: str) -> bytes:
     """`N<number> <command>*<checksum>` and a newline, ready to be written."""
-    body = f"N{number} {command}".encode("utf-8", "replace")
+    body = b"N%d %b" % (number, command.encode("utf-8", "replace"))
     return b"%b*%d\n" % (body, checksum(body))
 
 
@@ -41,9 +46,10 @@ def clean(command: str) -> str:
     command) and on more than MAX_COMMAND_LENGTH bytes.
     """
     command = command.partition(";")[0].strip()
-    if any(character < " " and character != "\t" for character in command):
+    plain = command.isascii() and command.isprintable()
+    if not plain and any(character < " " and character != "\t" for character in command):
         raise ValueError("a command is one line without control characters")
-    if len(command.encode("utf-8")) > MAX_COMMAND_LENGTH:
+    if len(command if plain else command.encode("utf-8", "replace")) > MAX_COMMAND_LENGTH:
         raise ValueError(f"a command is at most {MAX_COMMAND_LENGTH} bytes")
     return command
 
@@ -52,3 +58,8 @@ def code_of(command: str) -> str:
     """`G1`, `M109`, `T0` ... in upper case; empty when the command has no such code."""
     match = _CODE.match(command)
     return match.group(1).upper() if match else ""
+
+
+def words_of(command: str) -> dict[str, float]:
+    """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
+    return {letter: float(number) for letter, number in _WORD.findall(command)}

@@ -6,12 +6,17 @@ Source: RepRap "G-code" page. Absolute positioning is what a printer is left in,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 RELEASE_CARD = "M22"
 INIT_CARD = "M21"
 
 _TARGET = {"bed": "M140", "chamber": "M141"}
+_REACHED = {"bed": "M190", "chamber": "M191"}
+_S = re.compile(r"\b([SR])\s*[-+]?[\d.]+")
+_TRAVEL, _LIFT = 3000.0, 300.0
+"""Speeds of the way back to a print."""
 
 
 def set_target(heater: str, degrees: float, *, only_tool: bool) -> str:
@@ -20,14 +25,48 @@ def set_target(heater: str, degrees: float, *, only_tool: bool) -> str:
     `only_tool`: there is one nozzle, and some firmware does not know numbers then.
     """
     tool = "" if only_tool or heater in _TARGET else f" T{heater.removeprefix('tool')}"
-    return f"{_TARGET.get(heater, 'M104')}{tool} S{_number(degrees)}"
+    return f"{_TARGET.get(heater, 'M104')}{tool} S{number(degrees)}"
+
+
+def heat_up(targets: Mapping[str, float]) -> list[str]:
+    """Set all these, then wait for all of them: "tool0" ..., "bed", "chamber" -> degrees."""
+    words = {
+        heater: ("" if heater in _TARGET else f" T{heater.removeprefix('tool')}") + f" S{number(degrees)}"
+        for heater, degrees in targets.items()
+    }
+    return [
+        *(_TARGET.get(heater, "M104") + rest for heater, rest in words.items()),
+        *(_REACHED.get(heater, "M109") + rest for heater, rest in words.items()),
+    ]
+
+
+def with_target(command: str, degrees: float) -> str:
+    """The same command for another temperature."""
+    return _S.sub(lambda match: f"{match[1]}{number(degrees)}", command, count=1)
+
+
+def return_to(axes: Mapping[str, float], tool: int) -> list[str]:
+    """Back to "X", "Y", "Z", and with `E` as the position of the extruder: over the print first, then down to it."""
+    return [
+        *([select_tool(tool)] if tool else ()),
+        "G21",
+        "G90",
+        f"G1 X{number(axes['X'])} Y{number(axes['Y'])} F{number(_TRAVEL)}",
+        f"G1 Z{number(axes['Z'])} F{number(_LIFT)}",
+        f"G92 E{number(axes['E'])}",
+    ]
+
+
+def set_speed(value: float) -> str:
+    """Moves that do not name a speed have this one from now on."""
+    return f"G1 F{number(value)}"
 
 
 def jog(axes: Mapping[str, float], *, relative: bool, speed: float | None) -> tuple[str, ...]:
     """Move the head by, or to, these: "x" -> mm; without a speed at the one that the printer used last."""
-    words = [f"{axis.upper()}{_number(value)}" for axis, value in axes.items()]
+    words = [f"{axis.upper()}{number(value)}" for axis, value in axes.items()]
     if speed is not None:
-        words.append(f"F{_number(speed)}")
+        words.append(f"F{number(speed)}")
     move = " ".join(["G1", *words])
     return ("G91", move, "G90") if relative else ("G90", move)
 
@@ -40,7 +79,7 @@ def home(axes: Iterable[str]) -> str:
 
 def extrude(amount: float, speed: float) -> tuple[str, ...]:
     """Push filament, or pull it where `amount` is negative, at the tool that is selected."""
-    return "G91", "M83", f"G1 E{_number(amount)} F{_number(speed)}", "M82", "G90"
+    return "G91", "M83", f"G1 E{number(amount)} F{number(speed)}", "M82", "G90"
 
 
 def select_tool(number: int) -> str:
@@ -60,7 +99,7 @@ def list_card(capabilities: Mapping[str, bool]) -> str:
     return "M20 L" if capabilities.get("EXTENDED_M20") else "M20"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Without an exponent, which firmware does not read."""
     text = f"{value:.4f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -25,7 +25,7 @@ from collections import deque
 from enum import Enum, auto
 
 from limpet.protocol.card_list import CardList
-from limpet.protocol.commands import clean, number_line
+from limpet.protocol.commands import clean, code_of, number_line
 from limpet.protocol.events import (
     Acknowledged,
     BootReported,
@@ -142,6 +142,12 @@ class Session:
         return self.ready and not self._window.in_flight
 
     @property
+    def waits_for_heat(self) -> bool:
+        """The printer is busy with a command that waits for a temperature."""
+        in_flight = self._window.in_flight
+        return bool(in_flight) and code_of(in_flight[0].command) in ("M109", "M116", "M190", "M191")
+
+    @property
     def illegible(self) -> bool:
         """What was heard is mostly unreadable: the rate is wrong, or this is no printer."""
         unreadable = self.figures.unreadable_bytes
@@ -197,6 +203,23 @@ class Session:
         if not self.ready:
             raise RuntimeError("the session cannot take a command now")
         self._append(command, now, tag)
+
+    def send_urgent(self, command: str, now: float, tag: int | None = None) -> None:
+        """Write a command ahead of whatever is in flight; it does nothing unless the session is open.
+
+        M112 goes out bare first: firmware obeys it as soon as it has read it, whatever number it is waiting for.
+        Raises ValueError when the command is not one line.
+        """
+        command = clean(command)
+        if self._state is not _State.OPEN:
+            return
+        if command.startswith("M112"):
+            self._write(b"M112\n")
+        if self._hold_until is None and self._window.all_written:
+            self._window.append(command, tag)
+            self._write_line(self._window.take(now, beyond=True), now)
+        elif not command.startswith("M112"):
+            self._write(command.encode() + b"\n")
 
     def repair(self, now: float) -> None:
         """Go on as if the printer had acknowledged; frees a line that is stuck on a lost `ok`."""
@@ -551,11 +574,17 @@ class Session:
             self._append("M27", now)
 
     def _write_more(self, now: float) -> None:
-        while self._hold_until is None and self._numbering and (line := self._window.take(now)) is not None:
-            if len(self._window.in_flight) == 1:
-                self._retry_at = now + self._patience(line)
-            self._active_at = now
-            self._write(line.data)
+        while self._hold_until is None and self._numbering and self._write_line(self._window.take(now), now):
+            pass
+
+    def _write_line(self, line: Line | None, now: float) -> bool:
+        if line is None:
+            return False
+        if len(self._window.in_flight) == 1:
+            self._retry_at = now + self._patience(line)
+        self._active_at = now
+        self._write(line.data)
+        return True
 
     def _write(self, data: bytes) -> None:
         self._out += data

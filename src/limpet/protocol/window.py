@@ -50,7 +50,12 @@ class Window:
     @property
     def has_room(self) -> bool:
         """A new command could be written at once."""
-        return self._next_to_write == self.next_number and len(self.in_flight) < self.size
+        return self.all_written and len(self.in_flight) < self.size
+
+    @property
+    def all_written(self) -> bool:
+        """No command waits to be written, or to be written again."""
+        return self._next_to_write == self.next_number
 
     @property
     def oldest(self) -> int:
@@ -68,9 +73,10 @@ class Window:
         self._history.pop(number - HISTORY, None)
         self.next_number += 1
 
-    def take(self, now: float) -> Line | None:
-        """The next line to be written, which is in flight from now on; None when there is none or no room."""
-        if self._next_to_write == self.next_number or len(self.in_flight) >= self.size:
+    def take(self, now: float, *, beyond: bool = False) -> Line | None:
+        """The next line to be written, which is in flight from now on; None when there is none or no room, unless it
+        is to go `beyond` that."""
+        if self.all_written or (len(self.in_flight) >= self.size and not beyond):
             return None
         line = self._history[self._next_to_write]
         line.sent_at = now

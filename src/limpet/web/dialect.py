@@ -12,6 +12,7 @@ from limpet.fleet import Fleet
 from limpet.printer.identity import Identity
 from limpet.printer.printer import Printer
 from limpet.printer.state import CandidateTried, ConnectionFailed, LinkFigures, SdPrint
+from limpet.web.shapes import state_text
 
 VERSION_HEADER = "X-OctoPrint-Api-Version"
 
@@ -185,7 +186,7 @@ class Before2:
         now, preferences = printer.snapshot, fleet.preferences(printer)
         return ConnectionInfo(
             current=Current(
-                state=now.state,
+                state=state_text(now),
                 port=now.port,
                 baudrate=now.baudrate,
                 printerProfile=now.profile or preferences.profile,
@@ -219,7 +220,7 @@ class Since2(Before2):
         now, preferences = printer.snapshot, fleet.preferences(printer)
         return ConnectionInfo2(
             current=Current2(
-                state=now.state,
+                state=state_text(now),
                 connector=SERIAL if now.port else None,
                 parameters=Parameters2(port=now.port, baudrate=now.baudrate),
                 capabilities={"job_on_hold": False, "temperature_offsets": False},

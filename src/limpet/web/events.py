@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from limpet.errors import Fault
+from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.state import (
     CLOSED,
     ConnectionFailed,
@@ -19,7 +20,6 @@ from limpet.printer.state import (
     FilesMoved,
     FileUploaded,
     ProfileChanged,
-    SelectedFile,
     SettingsChanged,
     Snapshot,
     State,
@@ -70,6 +70,10 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo("PrinterReset"), *_of_print(before, now)]
         case FirmwareIdentified() if now.state is State.OPERATIONAL:
             return [_firmware(now)]
+        case PhaseChanged(print=job):
+            return _of_phase(before, job, now)
+        case PrintEnded():
+            return _of_end(event, now)
         case PositionReported(axes=axes):
             return [EventInfo("PositionUpdate", {"reason": None, **{axis.lower(): axes[axis] for axis in axes}})]
         case FileSelected(file=file):
@@ -113,10 +117,63 @@ def _of_state(before: Snapshot, now: Snapshot) -> list[EventInfo]:
 
 def _of_print(before: Snapshot, now: Snapshot) -> list[EventInfo]:
     """A print from the printer's own card begins or ends."""
+    if now.print is not None:
+        return []
     return [] if before.sd_print is now.sd_print or state_text(before) == state_text(now) else [_state(now)]
 
 
+def _of_phase(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
+    state = _state(now)
+    match job.phase:
+        case Phase.STARTING if before.print is None:
+            return [state, EventInfo("PrintStarted", _printed(job) | _who(job))]
+        case Phase.PAUSED:
+            return [EventInfo("PrintPaused", _stopped(job) | _who(job)), state]
+        case Phase.RESUMING:
+            return [state, EventInfo("PrintResumed", _printed(job) | _who(job))]
+        case Phase.CANCELLING:
+            return [EventInfo("PrintCancelling", _printed(job) | _who(job)), state]
+    return [state]
+
+
+def _of_end(ended: PrintEnded, now: Snapshot) -> list[EventInfo]:
+    job = ended.print
+    time = {"time": job.elapsed}
+    if ended.outcome == "done":
+        return [EventInfo("PrintDone", _printed(job) | time), _state(now)]
+    told = _stopped(job) | _who(job) | time
+    if ended.outcome == "cancelled":
+        failed = EventInfo("PrintFailed", told | {"reason": "cancelled"})
+        return [EventInfo("PrintCancelled", told), failed, _state(now)]
+    failed = EventInfo("PrintFailed", told | {"reason": "error", "error": ended.message, "code": ended.code})
+    # Otherwise the printer is gone, and what has become of it is told next.
+    return [failed, _state(now)] if ended.code == "file" else [failed]
+
+
+def _printed(job: Print) -> dict[str, Any]:
+    file = job.file
+    told = {"name": file.name, "path": file.path, "origin": file.origin, "size": file.size}
+    return told if job.user is None else {**told, "owner": job.user}
+
+
+def _who(job: Print) -> dict[str, Any]:
+    return {} if job.user is None else {"user": job.user}
+
+
+def _stopped(job: Print) -> dict[str, Any]:
+    axes = {letter: job.axes.get(letter.upper()) for letter in "xyzeft"}
+    return {
+        **_printed(job),
+        "position": axes,
+        "fileposition": job.position,
+        "progress": None if job.completion is None else int(job.completion),
+    }
+
+
 def _state(now: Snapshot) -> EventInfo:
+    if now.print is not None:
+        phase = now.print.phase
+        return EventInfo("PrinterStateChanged", {"state_id": phase.name, "state_string": state_text(now)})
     if now.state is State.OPERATIONAL and now.sd_print is not None:
         return EventInfo("PrinterStateChanged", {"state_id": "PRINTING", "state_string": state_text(now)})
     # Why it is offline is told by the event Error.

@@ -5,8 +5,9 @@ Source: the page "Common data model" of OctoPrint's documentation, and what Octo
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from limpet.printer.print import Phase, Print
 from limpet.printer.state import CLOSED, Snapshot, State
 
 
@@ -73,7 +74,14 @@ class HeaterInfo(Struct, frozen=True, kw_only=True):
     target: float | None
 
 
+_RUNNING = frozenset({Phase.STARTING, Phase.PRINTING, Phase.FINISHING, Phase.CANCELLING, Phase.RESUMING, Phase.PAUSING})
+"""Phases in which OctoPrint's clients take the printer to be printing."""
+
+
 def state_text(snapshot: Snapshot) -> str:
+    """The state of the connection, or what its print is doing."""
+    if snapshot.print is not None:
+        return snapshot.print.phase
     if snapshot.state is State.OPERATIONAL and snapshot.sd_print is not None:
         return "Printing from SD"
     return snapshot.state
@@ -81,12 +89,18 @@ def state_text(snapshot: Snapshot) -> str:
 
 def state_flags(snapshot: Snapshot) -> Flags:
     operational = snapshot.state is State.OPERATIONAL
-    printing = operational and snapshot.sd_print is not None
+    phase = snapshot.print.phase if snapshot.print is not None else None
+    printing = operational and (phase in _RUNNING or (phase is None and snapshot.sd_print is not None))
     return Flags(
         operational=operational,
         printing=printing,
+        cancelling=phase is Phase.CANCELLING,
+        pausing=phase is Phase.PAUSING,
+        resuming=phase is Phase.RESUMING,
+        finishing=phase is Phase.FINISHING,
+        paused=phase is Phase.PAUSED,
         closedOrError=snapshot.state in CLOSED,
-        ready=operational and not printing,
+        ready=operational and not printing and phase is None,
         sdReady=snapshot.sd_ready,
     )
 
@@ -114,13 +128,27 @@ def job(snapshot: Snapshot) -> JobInfo:
 
 
 def progress(snapshot: Snapshot) -> ProgressInfo:
-    sd_print = snapshot.sd_print
+    last, sd_print = snapshot.last_print, snapshot.sd_print
+    if snapshot.print is not None:
+        return _progress(snapshot.print)
+    if last is not None and last.outcome == "done" and last.print.file == snapshot.selected:
+        return _progress(structs.replace(last.print, left=0.0, left_origin=None))
     if sd_print is None:
         return ProgressInfo()
     return ProgressInfo(
         completion=100 * sd_print.printed / sd_print.total if sd_print.total > 0 else None,
         filepos=sd_print.printed,
         printTime=sd_print.elapsed,
+    )
+
+
+def _progress(print: Print) -> ProgressInfo:
+    return ProgressInfo(
+        completion=print.completion,
+        filepos=print.position,
+        printTime=int(print.elapsed),
+        printTimeLeft=None if print.left is None else round(print.left),
+        printTimeLeftOrigin=print.left_origin,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from limpet.protocol.virtual.commands import Handler, report_every, text_of, words_of
+from limpet.protocol.commands import words_of
+from limpet.protocol.virtual.commands import Handler, report_every, text_of
 from limpet.protocol.virtual.machine import Machine
 
 

@@ -10,13 +10,11 @@ import re
 from collections.abc import Callable, Iterator
 from math import inf
 
-from limpet.protocol.commands import code_of
+from limpet.protocol.commands import code_of, words_of
 from limpet.protocol.virtual.machine import COLDEST_EXTRUSION, Heater, Machine
 
 Steps = Iterator[float]
 Handler = Callable[[Machine, str], Steps | None]
-
-_WORD = re.compile(r"([A-Z])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
 
 SETTINGS = (
     "echo:; Linear Units:",
@@ -43,11 +41,6 @@ _SILENT_M = (
 )
 SILENT = frozenset(f"G{number}" for number in _SILENT_G) | frozenset(f"M{number}" for number in _SILENT_M)
 """Taken without an effect that can be seen here (or, as M108, with one when the line arrived)."""
-
-
-def words_of(command: str) -> dict[str, float]:
-    """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
-    return {letter: float(number) for letter, number in _WORD.findall(command)}
 
 
 def word_of(command: str) -> str:

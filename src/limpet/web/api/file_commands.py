@@ -10,12 +10,14 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict, NotFound
-from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, SelectedFile, State
+from limpet.printer.print import SelectedFile
+from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, State
 from limpet.protocol.events import Event
 from limpet.protocol.gcode import list_card
 from limpet.storage.names import new_path, type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
 from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place
+from limpet.web.api.job import start
 from limpet.web.auth import FORBIDDEN
 from limpet.web.call import Call, Refused, Route, answer, done
 
@@ -55,6 +57,8 @@ async def delete_file(call: Call) -> web.StreamResponse:
     if location == CARD:
         return _delete_on_card(call, path)
     store = call.fleet.store(call.printer)
+    if is_in_use(call, store, path):
+        raise Conflict("Trying to delete a file that is currently in use")
     is_folder = await asyncio.to_thread(store.delete, path)
     deselect(call, store, path)
     tell(call, store, _removed(path, is_folder, "remove"), UPDATED)
@@ -89,9 +93,9 @@ async def _select(call: Call, location: str, path: str, body: dict[str, Any]) ->
         file = selected_file(await asyncio.to_thread(call.fleet.store(call.printer).info, path), call)
     if call.printer.is_printing:
         raise Conflict("Printer is already printing, cannot select a new file")
-    if wants_print:
-        raise Conflict("Limpet cannot print files yet")
     call.printer.select(file)
+    if wants_print:
+        await start(call, file)
     return done()
 
 
@@ -116,6 +120,8 @@ async def _copy(call: Call, location: str, path: str, body: dict[str, Any]) -> w
 
 async def _move(call: Call, location: str, path: str, body: dict[str, Any]) -> web.StreamResponse:
     store, destination = _destination(call, location, body)
+    if is_in_use(call, store, path):
+        raise Conflict("Trying to move a file or folder that is currently in use")
     made = await asyncio.to_thread(store.move, path, destination)
     deselect(call, store, path)
     kind, what = (made.type_path, "FileMoved") if isinstance(made, StoredFile) else ((), "FolderMoved")
@@ -177,6 +183,12 @@ def tell(call: Call, store: Store, *events: Event) -> None:
     for printer in call.fleet.sharing(store):
         for event in events:
             printer.tell(event)
+
+
+def is_in_use(call: Call, store: Store, path: str) -> bool:
+    """Whether a printer prints this file, or one below this folder."""
+    printed = [printer.snapshot.print.file for printer in call.fleet.sharing(store) if printer.snapshot.print]
+    return any(file.origin == LOCAL and f"{file.path}/".startswith(f"{path}/") for file in printed)
 
 
 def deselect(call: Call, store: Store, path: str) -> None:
@@ -265,7 +277,7 @@ _COMMAND_BODY = {
             "required": ["command"],
             "properties": {
                 "command": {"const": "select"},
-                "print": {"type": "boolean", "description": "Print it, too; there are no print jobs yet"},
+                "print": {"type": "boolean", "description": "Print it, too"},
             },
         },
         {

@@ -1,14 +1,18 @@
-"""`/api/job`: what is selected to be printed, and commands to the print. There are no print jobs yet.
+"""`/api/job`: what is selected to be printed, how far its print is, and commands to it.
 
 Source: the page "Job operations" of OctoPrint's documentation, and what OctoPrint 1.11.8 answers.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict
+from limpet.printer.print import SelectedFile
 from limpet.printer.state import CLOSED, State
 from limpet.web.call import Call, Route, answer, done
 from limpet.web.shapes import JobInfo, ProgressInfo, job, progress, state_text
@@ -38,22 +42,40 @@ async def post_job(call: Call) -> web.StreamResponse:
         raise BadRequest("command is invalid")
     if body.get("action", "toggle") not in _ACTIONS:
         raise BadRequest("Unknown action")
-    if command != "start":
-        raise Conflict(_NOT_PRINTING[command])
-    if call.printer.is_printing:
-        raise Conflict("Printer already has an active print job, did you mean 'restart'?")
-    if call.printer.snapshot.selected is not None:
-        raise Conflict("Limpet cannot print files yet")
+    printer = call.printer
+    match command:
+        case "start":
+            if printer.is_printing:
+                raise Conflict("Printer already has an active print job, did you mean 'restart'?")
+            # Without a file there is nothing to start, as with OctoPrint.
+            if printer.snapshot.selected is not None:
+                await start(call, printer.snapshot.selected)
+        case "restart":
+            if printer.snapshot.print is None or not printer.is_paused:
+                raise Conflict("Printer does not have an active print job or is not paused")
+            await start(call, printer.snapshot.print.file, again=True)
+        case "cancel":
+            printer.cancel()
+        case "pause":
+            action = body.get("action", "toggle")
+            paused = printer.is_paused
+            if action == "resume" or (action == "toggle" and paused):
+                printer.resume()
+            else:
+                printer.pause()
     return done()
 
 
-_NEITHER = "Printer is neither printing nor paused, '{}' command cannot be performed"
-_NOT_PRINTING = {
-    "cancel": _NEITHER.format("cancel"),
-    "pause": _NEITHER.format("pause"),
-    "restart": "Printer does not have an active print job or is not paused",
-}
-_COMMANDS = ("start", *_NOT_PRINTING)
+async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
+    """Print this file; `again`, in place of the print that pauses. Raises what a person has to be told."""
+    descriptor = await asyncio.to_thread(call.fleet.store(call.printer).open, file.path)
+    stream = os.fdopen(descriptor, "rb", buffering=0)
+    if again:
+        call.printer.drop()
+    call.printer.start(file, stream, user=call.caller.name)
+
+
+_COMMANDS = ("start", "cancel", "pause", "restart")
 _ACTIONS = ("pause", "resume", "toggle")
 
 _BODY = {

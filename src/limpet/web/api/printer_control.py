@@ -89,7 +89,7 @@ def _set_offsets(call: Call, offsets: dict[str, float], complaint: str) -> None:
 
 
 def _extrude(call: Call, profile: Profile, body: dict[str, Any]) -> None:
-    if call.printer.is_printing:
+    if call.printer.is_printing and not call.printer.is_paused:
         raise Conflict("Printer is currently printing")
     amount, speed = number(body["amount"], "amount is invalid"), body.get("speed")
     checked = None if speed is None else number(speed, "speed is invalid")
@@ -128,7 +128,7 @@ _PRINTHEAD_COMMANDS: dict[str, tuple[str, ...]] = {"jog": (), "home": ("axes",),
 
 async def post_printhead(call: Call) -> web.StreamResponse:
     command, body = await command_of(call, _PRINTHEAD_COMMANDS)
-    busy = call.printer.is_printing and command != "feedrate"
+    busy = call.printer.is_printing and not call.printer.is_paused and command != "feedrate"
     if call.printer.snapshot.state is not State.OPERATIONAL or busy:
         raise Conflict("Printer is not operational or currently printing")
     match command:

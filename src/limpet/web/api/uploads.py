@@ -18,8 +18,9 @@ from limpet.printer.state import FilesChanged, FileUploaded, State
 from limpet.storage.names import new_path, type_path
 from limpet.storage.store import EXISTS, Store
 from limpet.storage.upload import Upload
-from limpet.web.api.file_commands import UPDATED, refuse_card, select_again, selected_file, tell
+from limpet.web.api.file_commands import UPDATED, is_in_use, refuse_card, select_again, selected_file, tell
 from limpet.web.api.files import CARD, LOCAL, TRUE, Place, place
+from limpet.web.api.job import start
 from limpet.web.call import Call, Refused, Route, answer
 from limpet.web.multipart import Begun, Ended, FormReader
 
@@ -88,6 +89,8 @@ async def post_upload(call: Call) -> web.StreamResponse:
 
 async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.StreamResponse:
     path = _joined(form.fields.get("path", ""), form.filename)
+    if is_in_use(call, store, "/".join(new_path(path))):
+        raise Conflict("Trying to overwrite file that is currently being printed")
     overwrite, userdata = not form.says("noOverwrite"), _userdata(form)
     try:
         file = await asyncio.to_thread(
@@ -100,12 +103,15 @@ async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.St
     select_again(call, store, file)
     # A file that cannot be selected now has arrived all the same.
     may_select = call.printer.snapshot.state is State.OPERATIONAL and not call.printer.is_printing
+    prints = wants_print and may_select and call.caller.permits("PRINT") and call.caller.permits("FILES_SELECT")
     selects = wants_select and may_select and call.caller.permits("FILES_SELECT")
-    if selects:
+    if selects or prints:
         call.printer.select(selected_file(file, call))
-    call.printer.tell(FileUploaded(LOCAL, file.path, wants_select, wants_print, selects, False))
+    if prints:
+        await start(call, selected_file(file, call))
+    call.printer.tell(FileUploaded(LOCAL, file.path, wants_select, wants_print, selects, prints))
     there = place(call, file)
-    response = answer(Uploaded(effectiveSelect=selects, effectivePrint=False, files={LOCAL: there}), 201)
+    response = answer(Uploaded(effectiveSelect=selects, effectivePrint=prints, files={LOCAL: there}), 201)
     response.headers["Location"] = there.refs.resource
     return response
 
@@ -221,7 +227,7 @@ def _userdata(form: _Form) -> Any:
 _FIELDS = {
     "path": {"type": "string", "description": "The folder that it goes to; made if it is missing"},
     "select": {"type": "string", "description": "`true` selects the file"},
-    "print": {"type": "string", "description": "`true` wants it printed; there are no print jobs yet"},
+    "print": {"type": "string", "description": "`true` prints it, if the printer is ready"},
     "noOverwrite": {"type": "string", "description": "`true` leaves a file that is there as it is"},
     "userdata": {"type": "string", "description": "JSON that is kept with the file"},
 }

@@ -1,0 +1,379 @@
+"""PURE: one print, from its file to its end: which command is next, and in which phase it is.
+
+    STARTING -> PRINTING -> FINISHING -> done
+                 |   ^ \\
+             PAUSING |  CANCELLING (from any phase) -> cancelled, or failed
+                 v   |
+              PAUSED -> RESUMING
+
+A phase that sends a script goes on when the printer has acknowledged all that was given to it. The printer is asked
+where its head is when it pauses, and is brought back there before it goes on, if anything has moved it meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import structs
+
+from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.tape import BadFile, Tape
+from limpet.protocol import gcode
+from limpet.protocol.commands import Command, code_of, words_of
+from limpet.protocol.events import Event
+
+JOB = -1
+"""The tag of a job's commands."""
+
+Heaters = Mapping[str, tuple[float | None, float | None]]
+Scripts = Callable[[str, Mapping[str, Any]], Iterable[str]]
+"""OctoPrint's name of a script ("afterPrintPaused") and what it may refer to -> its lines."""
+
+_HEATING = {"M104": "tool", "M109": "tool", "M140": "bed", "M190": "bed", "M141": "chamber", "M191": "chamber"}
+_PAUSES = frozenset({"M0", "M1", "M25"})
+_OURS = frozenset({"M110"})
+"""Commands that a file may hold and that must not reach the printer: the line numbers are the session's."""
+_DISTURBING = frozenset(
+    {*(f"G{n}" for n in (0, 1, 2, 3, 5, 10, 11, 20, 21, 27, 28, 29, 90, 91, 92)), "M82", "M83"}
+    | {"M600", "M125", "M701", "M702", ""}
+)
+"""What changes where the head is, or how its next moves are read; "" is what no table knows."""
+
+
+def no_scripts(_: str, __: Mapping[str, Any]) -> Iterable[str]:
+    return ()
+
+
+@dataclass(slots=True)
+class Modes:
+    """How the printer reads moves, by what the file has told it: Marlin's rules."""
+
+    relative: bool = False
+    relative_e: bool = False
+    inches: bool = False
+    tool: int = 0
+    last_with_speed: str = ""
+
+    def note(self, code: str) -> None:
+        match code:
+            case "G90" | "G91":
+                self.relative = self.relative_e = code == "G91"
+            case "M82" | "M83":
+                self.relative_e = code == "M83"
+            case "G20" | "G21":
+                self.inches = code == "G20"
+            case _ if code.startswith("T"):
+                self.tool = int(float(code[1:]))
+
+    @property
+    def speed(self) -> float | None:
+        """In the file's units a minute, of the last move that named one."""
+        return words_of(self.last_with_speed).get("F")
+
+    def restored(self) -> list[str]:
+        """The commands that make the printer read moves so again."""
+        lines = ["G91" if self.relative else "G90", "M83" if self.relative_e else "M82"]
+        if self.inches:
+            lines.insert(0, "G20")
+        if self.speed is not None:
+            lines.append(gcode.set_speed(self.speed))
+        return lines
+
+
+@dataclass(slots=True)
+class _Pause:
+    """How things were when the print paused."""
+
+    targets: dict[str, float] = field(default_factory=dict)
+    axes: dict[str, float] = field(default_factory=dict)
+    disturbed: bool = False
+
+
+class Job:
+    """One print. Outputs: `next_command`, `next_event`, `wants_data`; time comes in as `now`, seconds of one clock."""
+
+    def __init__(
+        self,
+        file: SelectedFile,
+        now: float,
+        *,
+        started_at: float,
+        user: str | None = None,
+        scripts: Scripts = no_scripts,
+        offsets: Callable[[], Mapping[str, float]] = dict,
+        heaters: Callable[[], Heaters] = dict,
+    ) -> None:
+        """`started_at` is in seconds since the epoch; `offsets` are added to the file's targets, `heaters` are asked
+        for what is to be reached again after a pause."""
+        self.print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
+        self.ended = False
+        self.told: tuple[float, float, float] | None = None
+        """The last M73 of the file: percent, minutes left, and `elapsed` at that moment."""
+        self._tape = Tape()
+        self._modes = Modes()
+        self._scripts = scripts
+        self._offsets = offsets
+        self._heaters = heaters
+        self._began = now
+        self._since: float | None = now
+        self._ran = 0.0
+        self._done = (0, 0)
+        self._given: deque[tuple[int, int] | None] = deque()
+        self._script: deque[str] = deque()
+        self._then: Callable[[float], None] = self._go_on_printing
+        self._pause = _Pause()
+        self._failure: tuple[str, str] | None = None
+        self._events: deque[Event] = deque()
+        self._enter(Phase.STARTING, now)
+        self._run("beforePrintStarted", {}, self._go_on_printing)
+
+    # -- outputs --
+
+    @property
+    def phase(self) -> Phase:
+        return self.print.phase
+
+    @property
+    def wants_data(self) -> bool:
+        return self._tape.wants_data and not self.ended
+
+    def next_event(self) -> Event | None:
+        return self._events.popleft() if self._events else None
+
+    def next_command(self, now: float) -> Command | None:
+        """What is to be sent next, None when there is nothing now."""
+        while not self.ended:
+            if self._script:
+                self._given.append(None)
+                return Command(self._script.popleft(), JOB)
+            if self.phase is Phase.PRINTING:
+                text = self._next_of_file(now)
+                if text is not None:
+                    self._given.append((self._tape.position, self._tape.line))
+                    return Command(text, JOB)
+                if self.phase is not Phase.PRINTING:
+                    continue
+                if not self._tape.ended or self._given:
+                    return None
+                self._finish(now)
+            elif self._given or self.phase is Phase.PAUSED:
+                return None
+            else:
+                self._then(now)
+        return None
+
+    def elapsed(self, now: float) -> float:
+        """Seconds of printing, without pauses."""
+        return self._ran + (now - self._since if self._since is not None else 0.0)
+
+    # -- inputs --
+
+    def feed(self, data: bytes, now: float) -> None:
+        """The next block of the file, empty at its end."""
+        try:
+            self._tape.feed(data)
+        except BadFile as error:
+            self.abort("file", str(error), now)
+
+    def acknowledged(self) -> None:
+        """The printer has taken the oldest command that was given out."""
+        if self._given and (done := self._given.popleft()) is not None:
+            self._done = done
+
+    def report(self, now: float) -> None:
+        """Tell how far the print is."""
+        if not self.ended:
+            self._update(now)
+            self._events.append(PrintProgressed(self.print))
+
+    def pause(self, now: float, message: str | None = None) -> None:
+        """Stop giving out the file's lines."""
+        if self.phase not in (Phase.PRINTING, Phase.STARTING, Phase.RESUMING):
+            return
+        self._script.clear()
+        if self.phase is Phase.RESUMING:
+            self._pause.disturbed = True  # Where to go back to has not changed, however far the way back has led.
+        else:
+            self._pause = _Pause({name: target for name, (_, target) in self._heaters().items() if target})
+            self._script.extend(("M400", "M114"))
+        self.print = structs.replace(self.print, message=message)
+        self._enter(Phase.PAUSING, now)
+        self._then = self._run_pause_script
+
+    def located(self, axes: Mapping[str, float]) -> None:
+        """The printer has told where its head is: "X", "Y", "Z", "E" -> mm."""
+        if self.phase is Phase.PAUSING and not self._pause.axes:
+            self._pause.axes = dict(axes)
+
+    def paused_by_printer(self, now: float) -> None:
+        """The printer has paused by itself, and takes care of its head itself."""
+        if self.phase in (Phase.PRINTING, Phase.STARTING, Phase.PAUSING):
+            self._script.clear()
+            self._pause = _Pause()
+            self._enter(Phase.PAUSED, now)
+
+    def resumed_by_printer(self, now: float) -> None:
+        if self.phase is Phase.PAUSED:
+            self._go_on_printing(now)
+
+    def disturb(self, command: str) -> None:
+        """Somebody has sent this command while the print pauses."""
+        code = code_of(command)
+        if code in _DISTURBING or code.startswith("T"):
+            self._pause.disturbed = True
+
+    def resume(self, now: float) -> None:
+        """Bring heaters and head back to where they were, and go on."""
+        if self.phase is not Phase.PAUSED:
+            return
+        heaters = self._heaters()
+        lost = {n: target for n, target in self._pause.targets.items() if (heaters.get(n, (0, 0))[1] or 0) < target}
+        self._enter(Phase.RESUMING, now)
+        self._script.extend(gcode.heat_up(lost))
+        self._run("beforePrintResumed", self._context(), self._return_to_print)
+
+    def cancel(self, now: float) -> None:
+        """Give out nothing of the file any more, and run the script for that."""
+        if self.phase is not Phase.CANCELLING:
+            self._script.clear()
+            self._enter(Phase.CANCELLING, now)
+            self._run("afterPrintCancelled", self._context(), self._end_cancelled)
+
+    def abort(self, code: str, message: str, now: float) -> None:
+        """The same, for a fault on our side: the printer is there, but the file cannot go on."""
+        self._failure = (code, message)
+        self.cancel(now)
+
+    def replace(self, now: float) -> None:
+        """Another print takes its place: nothing more is sent for it."""
+        self._close("cancelled", now, "cancelled", "It was started again")
+
+    def fail(self, code: str, message: str, now: float) -> None:
+        """The printer is not there any more: nothing can be sent."""
+        self._close("failed", now, code, message)
+
+    # -- the file --
+
+    def _next_of_file(self, now: float) -> str | None:
+        """The next command of the file that is for the printer."""
+        try:
+            while (text := self._tape.next()) is not None:
+                if text.startswith(("G1 ", "G0 ")):
+                    if "F" in text:
+                        self._modes.last_with_speed = text
+                    return text
+                translated = self._translate(text, now)
+                if translated is not None or self.phase is not Phase.PRINTING:
+                    return translated
+        except BadFile as error:
+            self.abort("file", str(error), now)
+        return None
+
+    def _translate(self, text: str, now: float) -> str | None:
+        code = code_of(text)
+        if text.startswith("@"):
+            self._obey(text, now)
+            return None
+        if code in _OURS:
+            return None
+        if code in _PAUSES:
+            self.pause(now, text.partition(" ")[2].strip() or None)
+            return None
+        if code in _HEATING:
+            return self._with_offset(text, _HEATING[code])
+        if code == "M73":
+            words = words_of(text)
+            self.told = (words.get("P", 0.0), words["R"], self.elapsed(now)) if "R" in words else self.told
+        self._modes.note(code)
+        return text
+
+    def _obey(self, text: str, now: float) -> None:
+        """A line for the host, as OctoPrint knows them; any other is passed over."""
+        match text.split(maxsplit=1)[0].lower():
+            case "@pause":
+                self.pause(now)
+            case "@cancel" | "@abort":
+                self.cancel(now)
+
+    def _with_offset(self, text: str, heater: str) -> str:
+        words = words_of(text)
+        if heater == "tool":
+            heater = f"tool{int(words.get('T', self._modes.tool))}"
+        offset = self._offsets().get(heater, 0.0)
+        target = words.get("S", words.get("R", 0.0))
+        return gcode.with_target(text, target + offset) if offset and target > 0 else text
+
+    # -- phases --
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        if phase in (Phase.PAUSED, Phase.PAUSING) and self._since is not None:
+            self._ran, self._since = self.elapsed(now), None
+        elif phase in (Phase.PRINTING, Phase.RESUMING) and self._since is None:
+            self._since = now
+        self._update(now, phase)
+        self._events.append(PhaseChanged(self.print))
+
+    def _update(self, now: float, phase: Phase | None = None) -> None:
+        position, line = self._done
+        self.print = structs.replace(
+            self.print, phase=phase or self.phase, position=position, line=line, elapsed=self.elapsed(now)
+        )
+
+    def _run(self, script: str, context: Mapping[str, Any], then: Callable[[float], None]) -> None:
+        self._script.extend(self._scripts(script, context))
+        self._then = then
+
+    def _go_on_printing(self, now: float) -> None:
+        self.print = structs.replace(self.print, message=None)
+        self._enter(Phase.PRINTING, now)
+
+    def _run_pause_script(self, _: float) -> None:
+        axes = dict(self._pause.axes)
+        if (speed := self._modes.speed) is not None:
+            axes["F"] = speed
+        self.print = structs.replace(self.print, axes={**axes, "T": float(self._modes.tool)} if axes else {})
+        self._run("afterPrintPaused", self._context(), self._stay_paused)
+        for line in self._script:
+            self.disturb(line)
+
+    def _stay_paused(self, now: float) -> None:
+        self._enter(Phase.PAUSED, now)
+
+    def _return_to_print(self, _: float) -> None:
+        if self._pause.disturbed:
+            axes = self._pause.axes
+            if {"X", "Y", "Z", "E"} <= axes.keys():
+                self._script.extend(gcode.return_to(axes, self._modes.tool))
+            self._script.extend(self._modes.restored())
+        self._then = self._go_on_printing
+
+    def _finish(self, now: float) -> None:
+        self._enter(Phase.FINISHING, now)
+        # What has been acknowledged may still wait in the planner.
+        self._script.append("M400")
+        self._run("afterPrintDone", self._context(), self._end_done)
+
+    def _end_done(self, now: float) -> None:
+        self._close("done", now)
+
+    def _end_cancelled(self, now: float) -> None:
+        if self._failure is not None:
+            self._close("failed", now, *self._failure)
+        else:
+            self._close("cancelled", now, "cancelled", "It was cancelled")
+
+    def _close(self, outcome: Outcome, now: float, code: str | None = None, message: str | None = None) -> None:
+        if not self.ended:
+            self.ended = True
+            self._update(now)
+            ended_at = self.print.started_at + now - self._began
+            self._events.append(PrintEnded(self.print, outcome, ended_at, code, message))
+
+    def _context(self) -> dict[str, Any]:
+        """What a script may refer to, by OctoPrint's names."""
+        axes = self.print.axes
+        position = {letter: axes.get(letter.upper()) for letter in "xyzeft"}
+        return {"pause_position": position, "pause_temperature": dict(self._pause.targets)}
