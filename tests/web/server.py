@@ -223,6 +223,7 @@ async def running(
     patience: Patience | None = None,
     setup_code: str | None = None,
     times: Times | None = None,
+    port: int = 0,
 ) -> AsyncIterator[tuple[Client, dict[str, str]]]:
     """A server in this event loop with its data in `folder`, and the keys that were made: name -> text.
 
@@ -239,7 +240,7 @@ async def running(
     app = build_app(fleet, access, times)
     runner = runner_of(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     fleet.start()
     client = Client(f"http://127.0.0.1:{runner.addresses[0][1]}/")

@@ -293,7 +293,7 @@ PATHS = [
     *CLOSED,
     *(prefix + path for path in CLOSED for prefix in (b"/p/default", b"/p/nope")),
     *(b"/p/nope" + route.path.encode() for route in ROUTES if route.permission is None),
-    *(b"/api", b"/api/", b"/api/unknown", b"/api/connection/", b"/API/CONNECTION", b"/p/default", b"/p/default/"),
+    *(b"/api", b"/api/", b"/api/unknown", b"/api/connection/", b"/API/CONNECTION", b"/p", b"/p/default/api"),
     *(b"//api/connection", b"/api//connection", b"///api///connection", b"/p//default/api/connection"),
     *(b"/api%2Fconnection", b"/%61pi/connection", b"/api/connection%00", b"/api/connection%0a", b"/%ff"),
     *(b"/./api/connection", b"/x/../api/connection", b"/..%2f..%2fetc/passwd", b"/p/..%2f/api/connection"),

@@ -29,6 +29,7 @@ from limpet.web.api import (
     groups,
     job,
     login,
+    ports,
     printer,
     printer_control,
     printerprofiles,
@@ -45,6 +46,7 @@ from limpet.web.auth import GUEST, Access, Caller
 from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, answer
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
+from limpet.web.page import Page
 from limpet.web.push import Push, Times
 from limpet.web.sockjs import Sessions
 
@@ -81,14 +83,18 @@ _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_app(fleet: Fleet, access: Access, times: Times | None = None) -> web.Application:
     """The whole web face, ready to be served; `times` are those of the push."""
-    public: set[object] = {_welcome}
+    page = Page()
+    public: set[object] = {page.document, page.redirect, page.file}
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(access, public)])
     app[traffic.TAPS] = {}
     app.on_shutdown.append(traffic.close_taps)
     app[sockjs.PUSH] = Push(access.caller_of_session, lambda: sockjs.connected(fleet), times)
     app[sockjs.SESSIONS] = Sessions(app[sockjs.PUSH])
     app.on_shutdown.append(sockjs.close)
-    app.router.add_get("/", _welcome)
+    app.router.add_get("/", page.document)
+    app.router.add_get("/p/{printer}/", page.document)
+    app.router.add_get("/p/{printer}", page.redirect)
+    app.router.add_get("/static/{version}/{path:.+}", page.file)
     for prefix in ("", "/p/{printer}"):
         for route in ROUTES:
             serve = _serving(route, fleet, access)
@@ -120,6 +126,7 @@ ROUTES = (
     *uploads.ROUTES,
     *job.ROUTES,
     *login.ROUTES,
+    *ports.ROUTES,
     *printer.ROUTES,
     *printer_control.ROUTES,
     *printerprofiles.ROUTES,
@@ -161,10 +168,6 @@ def _printer(fleet: Fleet, request: web.Request, caller: Caller) -> Printer:
     return printer
 
 
-async def _welcome(_: web.Request) -> web.StreamResponse:
-    return web.Response(text="Limpet is running. It speaks OctoPrint's API: give a program this address and a key.\n")
-
-
 def _middleware(access: Access, public: Container[object]) -> Middleware:
     """What is common to all requests: one middleware, since each costs time on every request."""
 
@@ -182,7 +185,8 @@ def _middleware(access: Access, public: Container[object]) -> Middleware:
                 response = await handler(request)
         except Exception as error:
             response = _told(request, error)
-        response.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         if access.origins:
             response.headers.update(cors.headers_for(request, access.origins))
         return response

@@ -1,0 +1,131 @@
+"""The page: plain files below `static/`, served to anybody. It holds no secrets; what it shows it asks of the API.
+
+The files' addresses carry a hash of all of them, `/static/<hash>/…`, so that a browser may keep each for ever and never
+mixes those of two versions. The document itself is asked for anew each time and answered with a 304.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from limpet.web.call import Refused
+
+FOLDER = Path(__file__).with_name("static")
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/manifest+json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+"""What is served; other files in the folder, such as licences, are for people who look there."""
+PACKED = (".css", ".html", ".js", ".json", ".svg")
+SECURITY = {
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            # Thumbnails come with the key in a header, as blobs; the tab's icon is drawn as data.
+            "img-src 'self' blob: data:",
+            "connect-src 'self'",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            # No text ever becomes markup or script, not even by a mistake of ours.
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+VERSION_MARK = b"{version}"
+"""Stands in the document for the hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """As it is and packed; `packed` is None where that would save nothing."""
+
+    type: str
+    plain: bytes
+    packed: bytes | None
+    etag: str
+
+
+class Page:
+    """The files are read once, by the first who asks for one, in a thread."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        self._read: tuple[str, Mapping[str, File]] | None = None
+        self._reading = asyncio.Lock()
+
+    async def document(self, request: web.Request) -> web.StreamResponse:
+        """`/` and `/p/<id>/`, whether there is such a printer or not: strangers do not learn which there are."""
+        _, files = await self._files()
+        return _answer(request, files["index.html"], "no-cache")
+
+    async def redirect(self, request: web.Request) -> web.StreamResponse:
+        """`/p/<id>`, as a person may type it."""
+        return web.Response(status=308, headers={"Location": f"{request.rel_url.raw_path}/"})
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        version, files = await self._files()
+        file = files.get(request.match_info["path"])
+        if file is None or request.match_info["version"] != version:
+            raise Refused(404, "There is no such file; load the page anew")
+        return _answer(request, file, "public, max-age=31536000, immutable")
+
+    async def _files(self) -> tuple[str, Mapping[str, File]]:
+        async with self._reading:
+            if self._read is None:
+                self._read = await asyncio.to_thread(read, self._folder)
+        return self._read
+
+
+def read(folder: Path) -> tuple[str, Mapping[str, File]]:
+    """The hash of all files, and each by its path below the folder."""
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in TYPES and path.is_file()
+    }
+    whole = hashlib.sha256()
+    for name, content in found.items():
+        whole.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
+    version = whole.hexdigest()[:16]
+    return version, {name: _file(name, content, version) for name, content in found.items()}
+
+
+def _file(name: str, content: bytes, version: str) -> File:
+    if name.endswith(".html"):
+        content = content.replace(VERSION_MARK, version.encode())
+    suffix = Path(name).suffix
+    packed = gzip.compress(content, 9, mtime=0) if suffix in PACKED else content
+    etag = hashlib.sha256(content).hexdigest()[:16]
+    return File(TYPES[suffix], content, packed if len(packed) < len(content) else None, etag)
+
+
+def _answer(request: web.Request, file: File, caching: str) -> web.StreamResponse:
+    packs = file.packed is not None and "gzip" in request.headers.get("Accept-Encoding", "")
+    body = file.packed if packs and file.packed is not None else file.plain
+    # Whoever was given the one packed must not be told that the other has not changed.
+    etag = f'"{file.etag}{"-gzip" if packs else ""}"'
+    headers = {"Content-Type": file.type, "Cache-Control": caching, "ETag": etag, "Vary": "Accept-Encoding", **SECURITY}
+    if etag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    if packs:
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, headers=headers)

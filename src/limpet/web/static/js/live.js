@@ -1,0 +1,161 @@
+// One printer as it is now: what the push tells, and what has to be asked for because of it.
+
+import { base, get, namedPrinter, onRefused } from "./api.js";
+import * as lines from "./lines.js";
+import { recognise, ticket } from "./people.js";
+import { listen } from "./push.js";
+import * as store from "./store.js";
+import * as temperatures from "./temperatures.js";
+
+const LINK_INTERVAL = 15_000;
+const HIDDEN_THROTTLE = 10;
+
+let push = null;
+let wantsLines = false;
+let announced = false;
+
+/** All printers, and which one this is. */
+export async function loadPrinters() {
+    store.printers.value = (await get("/api/limpet/printers")).printers;
+}
+
+/** This page's printer among them; undefined when there is no such one. */
+export const ourPrinter = () =>
+    store.printers.value?.find((each) => (namedPrinter ? each.id === namedPrinter : each.default));
+
+/** Follow the printer of this page, until the page is left. */
+export function start() {
+    if (push) return;
+    push = listen(ticket, {
+        open: isBack,
+        away: () => (store.awaySince.value ||= Date.now()),
+        history(content) {
+            temperatures.clear();
+            take(content);
+        },
+        current: take,
+        event: ({ type, payload }) => EVENTS[type]?.(payload),
+        plugin: ({ plugin, data }) => plugin === "action_command_prompt" && takePrompt(data),
+    });
+    document.addEventListener("visibilitychange", () => {
+        push?.want({ throttle: document.hidden ? HIDDEN_THROTTLE : 1 });
+        if (!document.hidden) push?.atOnce();
+    });
+    setInterval(() => !document.hidden && !store.awaySince.value && refresh.connection(), LINK_INTERVAL);
+    onRefused(() => recognise().catch(() => {}));
+}
+
+/** The socket is to be opened at once: somebody has just logged in. */
+export function arrived() {
+    if (push) push.atOnce();
+    else start();
+}
+
+/** From now on the lines on the wire are wanted; the newest come at once. */
+export function wantLines() {
+    if (wantsLines || !push) return;
+    wantsLines = true;
+    push.want({ logs: true });
+    push.anew();
+}
+
+function isBack() {
+    const wasAway = store.awaySince.value > 0;
+    store.awaySince.value = 0;
+    if (announced && wasAway) store.note("Limpet is back.");
+    announced = true;
+    store.filesChanged.value += 1;
+    store.settingsChanged.value += 1;
+    for (const ask of Object.values(refresh)) ask();
+}
+
+function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], serverTime, ...rest }) {
+    const before = store.state.value.text;
+    store.batch(() => {
+        store.keep(store.state, state);
+        store.keep(store.job, job);
+        store.keep(store.progress, progress);
+        store.keep(store.offsets, offsets ?? {});
+        store.height.value = currentZ ?? null;
+        store.keep(store.extra, rest.limpet ?? {});
+    });
+    temperatures.add(temps);
+    lines.add(wantsLines ? logs : [], serverTime);
+    // What is being tried changes while there is no connection, and is told nowhere else.
+    if (before !== state.text || !state.flags.operational) refresh.connection();
+}
+
+function takePrompt({ action, text, choices }) {
+    store.prompt.value = action === "show" ? { text, choices: choices ?? [] } : null;
+}
+
+/** A request that is asked again when it was wanted meanwhile, and never twice at once. */
+function asked(path, permission, take) {
+    let running = false;
+    let again = false;
+    return async function ask() {
+        if (!store.may(permission)) return;
+        if (running) {
+            again = true;
+            return;
+        }
+        running = true;
+        do {
+            again = false;
+            try {
+                take(await get(typeof path === "string" ? path : path()));
+            } catch {
+                // The push tells when the server is gone, and all is asked anew when it is back.
+            }
+        } while (again && !store.awaySince.value);
+        running = false;
+    };
+}
+
+export const refresh = {
+    connection: asked("/api/connection", "STATUS", (content) => {
+        const had = store.connection.value?.current.printerProfile;
+        store.keep(store.connection, content);
+        if (had !== content.current.printerProfile) refresh.profile();
+    }),
+    printers: asked("/api/limpet/printers", "STATUS", ({ printers }) => store.keep(store.printers, printers)),
+    settings: asked("/api/settings", "SETTINGS_READ", (content) => store.keep(store.settings, content)),
+    profile: asked(
+        () => `/api/printerprofiles/${store.connection.value?.current.printerProfile ?? "_default"}`,
+        "CONNECTION",
+        (content) => store.keep(store.profile, content),
+    ),
+    ports: asked("/api/limpet/ports", "CONNECTION", ({ ports }) => {
+        store.keep(store.ports, ports);
+    }),
+};
+
+const changedFiles = () => (store.filesChanged.value += 1);
+const changedProfiles = () => {
+    refresh.profile();
+    refresh.connection();
+    store.settingsChanged.value += 1;
+};
+const EVENTS = {
+    Connected: () => refresh.connection(),
+    Disconnected: () => refresh.connection(),
+    Error: () => refresh.connection(),
+    UpdatedFiles: changedFiles,
+    MetadataAnalysisFinished: changedFiles,
+    PrintDone: ({ name }) => {
+        changedFiles();
+        store.note(`${name} is printed.`);
+    },
+    PrintFailed: changedFiles,
+    PrinterProfileAdded: changedProfiles,
+    PrinterProfileModified: changedProfiles,
+    PrinterProfileDeleted: changedProfiles,
+    SettingsUpdated: () => {
+        refresh.settings();
+        refresh.printers();
+        refresh.connection();
+        store.settingsChanged.value += 1;
+    },
+};
+
+export const address = base;

@@ -1,0 +1,269 @@
+// Connecting: which port at which speed, what detection hears, why it failed, and how the line is doing.
+
+import { html, useComputed, useEffect, useSignal } from "../../vendor/preact.js";
+import { patch, post } from "../api.js";
+import { Icon } from "../icons.js";
+import { ourPrinter, refresh } from "../live.js";
+import { attempt, Button, Card, Choice, Facts, Notice, Spinner, Switch } from "../parts.js";
+import { connection, may, ports, printers } from "../store.js";
+import { clock, percent, plain, size, whole } from "../words.js";
+
+const AUTO = "AUTO";
+const PORTS_INTERVAL = 3_000;
+const CLOSED = ["Offline", "Offline after error"];
+
+export const isClosed = (state) => CLOSED.includes(state);
+
+const ourId = () => ourPrinter()?.id;
+
+const connect = (choices) =>
+    attempt(async () => {
+        await post("/api/connection", { command: "connect", ...choices });
+        await refresh.connection();
+    });
+const disconnect = () =>
+    attempt(async () => {
+        await post("/api/connection", { command: "disconnect" });
+        await refresh.connection();
+    });
+
+export function Connection() {
+    const known = connection.value;
+    if (!known) return html`<${Card} title="Connection" kind="connection"><p class="soft">…</p><//>`;
+    const { current } = known;
+    if (current.state === "Operational" || current.link) return html`<${Connected} current=${current} />`;
+    return html`
+        <${Card} title="Connection" kind="connection hero">
+            ${isClosed(current.state)
+                ? current.error?.waiting
+                    ? html`<${Waiting} error=${current.error} />`
+                    : html`<${Failed} error=${current.error} /><${Choices} known=${known} />`
+                : html`<${Trying} current=${current} />`}
+        <//>
+    `;
+}
+
+/** The last attempt has ended for a reason. */
+const Failed = ({ error }) =>
+    error &&
+    html`
+        <${Notice} kind="bad" title=${error.message} live>
+            <p>${error.hint}</p>
+            <${Traffic} error=${error} />
+        <//>
+    `;
+
+const Traffic = ({ error }) => html`
+    <details>
+        <summary>${error.log.length ? "The last lines on the wire" : "Nothing was heard or sent"}, ${clock(error.at)}</summary>
+        ${error.log.length > 0 && html`<pre class="wire" tabindex="0" aria-label="The last lines on the wire">${error.log.join("\n")}</pre>`}
+    </details>
+`;
+
+/** The printer has gone and is taken up again when it is back. */
+const Waiting = ({ error }) => html`
+    <div class="waiting" role="status">
+        <span class="beacon" aria-hidden="true"></span>
+        <div>
+            <strong>Waiting for the printer</strong>
+            <p>${error.message}. ${error.hint}</p>
+            <p class="soft">It is connected again as soon as it is back.</p>
+            <${Traffic} error=${error} />
+        </div>
+    </div>
+    ${may("CONNECTION") &&
+    html`<div class="row end">
+        <${Button} onClick=${disconnect}>Stop waiting<//>
+        <${Button} kind="main" icon="refresh" onClick=${() => connect({})}>Try now<//>
+    </div>`}
+`;
+
+/** An attempt is under way; detection tells of each candidate. */
+function Trying({ current }) {
+    const { candidates } = current;
+    return html`
+        <div class="trying" role="status">
+            <p class="now"><${Spinner} /><strong>${stateWords(current)}</strong></p>
+        </div>
+        ${candidates.length > 0 &&
+        html`<ol class="candidates" aria-label="What was heard at each port">
+            ${candidates.map(
+                ({ port, verdict, done }) => html`
+                    <li key=${port} class=${done ? "done" : ""}>
+                        ${done ? html`<${Icon} name="close" />` : html`<${Spinner} />`}
+                        <div><strong>${describe(port)}</strong><span>${verdict}</span></div>
+                    </li>
+                `,
+            )}
+        </ol>`}
+        ${may("CONNECTION") && html`<div class="row end"><${Button} onClick=${disconnect}>Cancel<//></div>`}
+    `;
+}
+
+function stateWords({ state, port, baudrate }) {
+    const at = port ? ` ${shortName(port)}${baudrate ? ` at ${baudrate} baud` : ""}` : "";
+    if (state.startsWith("Detecting")) return "Looking for the printer …";
+    if (state.startsWith("Opening")) return `Opening${at} …`;
+    return `Greeting the printer${port ? ` on${at}` : ""} …`;
+}
+
+function Choices({ known }) {
+    const { current, options } = known;
+    const port = useSignal(options.portPreference ?? AUTO);
+    const rate = useSignal(String(options.baudratePreference ?? 0));
+    const profile = useSignal(options.printerProfilePreference);
+    const remember = useSignal(false);
+    // What somebody else saves meanwhile is what is offered, unless another choice was made here.
+    useEffect(() => {
+        port.value = options.portPreference ?? AUTO;
+        rate.value = String(options.baudratePreference ?? 0);
+        profile.value = options.printerProfilePreference;
+    }, [options.portPreference, options.baudratePreference, options.printerProfilePreference]);
+    usePorts();
+
+    const allowed = may("CONNECTION");
+    const rows = useComputed(() => portChoices(options.ports, options.portPreference, current.port));
+    const go = () =>
+        connect({
+            port: port.value,
+            baudrate: Number(rate.value),
+            printerProfile: profile.value,
+            ...(remember.value ? { save: true } : {}),
+        });
+    const atStart = (on) =>
+        attempt(async () => {
+            await patch(`/api/limpet/printers/${ourId()}`, { autoconnect: on });
+            await refresh.connection();
+        });
+    return html`
+        <form
+            class="form"
+            aria-label="Connect"
+            onSubmit=${(event) => {
+                event.preventDefault();
+                go();
+            }}
+        >
+            <${Choice} label="Port" value=${port} options=${rows.value} disabled=${!allowed} />
+            <div class="pair">
+                <${Choice}
+                    label="Baudrate"
+                    value=${rate}
+                    disabled=${!allowed}
+                    options=${[["0", "Automatic"], ...options.baudrates.map((each) => [String(each), String(each)])]}
+                />
+                ${options.printerProfiles.length > 1 &&
+                html`<${Choice}
+                    label="Profile"
+                    value=${profile}
+                    disabled=${!allowed}
+                    options=${options.printerProfiles.map(({ id, name }) => [id, name])}
+                />`}
+            </div>
+            <${Switch} label="Remember these choices" value=${remember} disabled=${!allowed} />
+            <${Switch}
+                label="Connect when Limpet starts"
+                on=${options.autoconnect}
+                onChange=${atStart}
+                disabled=${!may("SETTINGS")}
+            />
+            <div class="row end">
+                <${Button} type="submit" kind="main" icon="plug" disabled=${!allowed}>Connect<//>
+            </div>
+        </form>
+    `;
+}
+
+/** Look at the ports as long as somebody may be choosing one. */
+function usePorts() {
+    useEffect(() => {
+        const look = () => {
+            if (document.hidden) return;
+            refresh.ports();
+            refresh.connection();
+        };
+        refresh.ports();
+        const timer = setInterval(look, PORTS_INTERVAL);
+        return () => clearInterval(timer);
+    }, []);
+}
+
+const shortName = (path) => path.replace(/^\/dev\/(serial\/by-(id|path)\/)?/, "");
+const infoOf = (path) => ports.value.find((each) => each.path === path);
+
+/** "Original Prusa i3 MK3 on ttyACM0". */
+function describe(path) {
+    const info = infoOf(path);
+    if (!info) return shortName(path);
+    if (info.kind === "virtual") return "Virtual printer";
+    return `${info.description} on ${shortName(path)}`;
+}
+
+function holderOf(path) {
+    const info = infoOf(path);
+    if (info?.printer && info.printer !== ourId()) {
+        const other = printers.value?.find(({ id }) => id === info.printer);
+        return `, in use by ${other?.name ?? info.printer}`;
+    }
+    return info?.holder ? `, in use by ${info.holder.name} (${info.holder.pid})` : "";
+}
+
+function portChoices(names, preference, now) {
+    const rows = [[AUTO, "Automatic: find the printer"]];
+    for (const name of names) rows.push([name, `${describe(name)}${holderOf(name)}`]);
+    for (const name of new Set([preference, now])) {
+        if (name && !names.includes(name) && name !== AUTO) rows.push([name, `${shortName(name)} (not there)`]);
+    }
+    return rows;
+}
+
+function Connected({ current }) {
+    const { link, identity } = current;
+    return html`
+        <${Card}
+            title="Connection"
+            kind="connection"
+            actions=${may("CONNECTION") && html`<${Button} icon="disconnect" small onClick=${disconnect}>Disconnect<//>`}
+        >
+            <p class="lead">${identity?.machineType ?? describe(current.port)}</p>
+            <p class="soft">
+                ${shortName(current.port)} · ${current.baudrate} baud${current.firmware ? ` · ${current.firmware}` : ""}
+            </p>
+            ${link && html`<${Quality} link=${link} />`}
+        <//>
+    `;
+}
+
+const LEVELS = [["poor", "Poor"], ["fair", "Fair"], ["good", "Good"]];
+
+/** 2 where all is well, 0 where a person should look at the cable. */
+function levelOf({ suspect, resends, linesSent, unreadableBytes, bytesReceived, roundTripP95, reconnects }) {
+    const again = linesSent ? resends / linesSent : 0;
+    const noise = bytesReceived ? unreadableBytes / bytesReceived : 0;
+    if (suspect || again > 0.02 || noise > 0.01) return 0;
+    return again > 0.002 || noise > 0.001 || roundTripP95 > 0.5 || reconnects > 0 ? 1 : 2;
+}
+
+function Quality({ link }) {
+    const level = levelOf(link);
+    const [kind, word] = LEVELS[level];
+    return html`
+        <details class="quality">
+            <summary>
+                <span class=${`signal ${kind}`} aria-hidden="true"><i></i><i></i><i></i></span>
+                Link: ${word.toLowerCase()}${link.suspect ? ", no answer at the moment" : ""}
+            </summary>
+            <${Facts}
+                facts=${[
+                    ["Connected since", clock(link.connectedAt)],
+                    ["Answers within", link.roundTripP95 === null ? null : `${plain(Math.round(link.roundTripP95 * 1e4) / 10)} ms`],
+                    ["Lines sent", whole(link.linesSent)],
+                    ["Lines received", whole(link.linesReceived)],
+                    ["Asked for again", link.linesSent ? `${whole(link.resends)} (${percent(link.resends / link.linesSent)})` : "0"],
+                    ["Unreadable", size(link.unreadableBytes)],
+                    ["Reconnected", whole(link.reconnects)],
+                ]}
+            />
+        </details>
+    `;
+}

@@ -1,0 +1,106 @@
+// What is around every view: the name of the printer, its state, the ways to the views, and the emergency stop.
+
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { namedPrinter } from "../api.js";
+import { Icon, Mark } from "../icons.js";
+import { Button, Notice } from "../parts.js";
+import { logOut } from "../people.js";
+import { route } from "../route.js";
+import { awaySince, flags, isPrinting, may, me, printers, state } from "../store.js";
+import { duration } from "../words.js";
+import { Stop } from "./stop.js";
+
+const VIEWS = [
+    ["", "Printer", "printer", "STATUS"],
+];
+
+export const Shell = ({ printer, children }) => html`
+    <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
+    <header class="top">
+        <div class="bar">
+            <div class="who">
+                <a class="brand" href="/" aria-label="Limpet, all printers" title="All printers"><${Mark} /></a>
+                <div class="printer">
+                    ${printer ? html`<h1>${printer.name === "default" ? "Printer" : printer.name}</h1><${StateChip} />` : html`<h1>Printers</h1>`}
+                </div>
+            </div>
+            ${printer && html`<${Views} />`}
+            <div class="row tools">
+                ${printer && html`<${Stop} />`}
+                <${Me} />
+            </div>
+        </div>
+    </header>
+    <${Away} />
+    <main id="main" tabindex="-1">${children}</main>
+`;
+
+function skip(event) {
+    event.preventDefault();
+    document.getElementById("main").focus();
+}
+
+const Views = () => html`
+    <nav class="views" aria-label="Views">
+        ${VIEWS.filter(([, , , permission]) => may(permission)).map(
+            ([path, name, icon]) => html`
+                <a key=${path} href=${`#/${path}`} aria-current=${route.value[0] === path ? "page" : undefined}>
+                    <${Icon} name=${icon} /><span>${name}</span>
+                </a>
+            `,
+        )}
+    </nav>
+`;
+
+export function kindOf({ operational, error, closedOrError, printing, paused, pausing }) {
+    if (error) return "bad";
+    if (paused || pausing) return "warn";
+    if (printing) return "busy";
+    if (operational) return "good";
+    return closedOrError ? "off" : "busy";
+}
+
+const StateChip = () => html`
+    <p class=${`chip ${state.value.error && !flags.value.operational ? "bad" : kindOf(flags.value)}`} data-state role="status">
+        ${state.value.text || "…"}
+    </p>
+`;
+
+const Me = () => html`
+    <details class="menu">
+        <summary aria-label=${`Account: ${me.value.name}`} title="Account"><${Icon} name="user" /></summary>
+        <div class="panel">
+            <p>${me.value.name === "_api" ? "Here by an API key" : html`Logged in as <strong>${me.value.name}</strong>`}</p>
+            ${printers.value?.length > 1 &&
+            html`<ul>
+                ${printers.value.map(
+                    ({ id, name, url }) => html`<li key=${id}><a href=${url} aria-current=${id === namedPrinter ? "page" : undefined}>${name}</a></li>`,
+                )}
+            </ul>`}
+            <${Button} icon="out" onClick=${logOut}>${me.value.name === "_api" ? "Forget the key" : "Log out"}<//>
+        </div>
+    </details>
+`;
+
+/** Told as soon as the server has not answered for a moment, until it is back. */
+function Away() {
+    const since = awaySince.value;
+    const [now, setNow] = useState(0);
+    useEffect(() => {
+        if (!since) return undefined;
+        setNow(Date.now());
+        const timer = setInterval(() => setNow(Date.now()), 500);
+        return () => clearInterval(timer);
+    }, [since]);
+    if (!since || now - since < 1_000) return null;
+    return html`
+        <div class="away" role="alert">
+            <${Notice} kind="warn" title="Limpet does not answer">
+                <p>
+                    For ${duration((now - since) / 1000)} now; what is shown here is how things were then.
+                    ${isPrinting.value && " A print goes on only while Limpet runs."} The page comes back by itself.
+                </p>
+            <//>
+        </div>
+    `;
+}

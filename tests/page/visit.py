@@ -1,0 +1,153 @@
+"""A server, and somebody who looks at its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from limpet.users import UserStore
+from tests.web.people import PASSWORD
+from tests.web.server import HERMETIC, IMPATIENT, Client, running
+
+pytest.importorskip("playwright.async_api", reason="playwright is not installed: scripts/browser")
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
+
+CODE = "ABCD-EFGH"
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+QUICK = "\n[virtual]\ninstant = true\n"
+
+
+class Visit:
+    """`async with visit() as it:` has a server, a user `ada` and a page; `it.page` is playwright's.
+
+    `settings` are appended to those of the server; `as_key` and `as_user` log in by what stands in the browser already.
+    `complaints` is what the console has said, `elsewhere` which requests have left the origin.
+    """
+
+    page: Page
+    client: Client
+    context: BrowserContext
+
+    def __init__(
+        self,
+        browser: Browser,
+        folder: Path,
+        *,
+        settings: str = QUICK,
+        users: Sequence[str] = ("ada",),
+        setup: bool = False,
+        logged_in: bool = True,
+        ports: Sequence[str] = (),
+        size: Mapping[str, int] = DESKTOP,
+        dark: bool = False,
+    ) -> None:
+        self.browser, self.folder = browser, folder
+        self.complaints: list[str] = []
+        self.elsewhere: list[str] = []
+        self.expected: list[str] = []
+        """What the console may say: parts of it."""
+        self._settings = HERMETIC + settings
+        self._users = () if setup else users
+        self._setup = setup
+        self._logged_in = logged_in and not setup
+        self._ports = ports
+        self._size, self._dark = size, dark
+        self._server = AsyncExitStack()
+        self._port = 0
+
+    async def __aenter__(self) -> Visit:
+        store = UserStore(self.folder / "users.json")
+        for name in self._users:
+            store.add(name, PASSWORD, groups=("admins",) if name == "ada" else ("users",))
+        await self.start()
+        self.context = await self.browser.new_context(
+            viewport={**self._size},  # type: ignore[typeddict-item]
+            color_scheme="dark" if self._dark else "light",
+            locale="en-GB",
+            timezone_id="Europe/Berlin",
+        )
+        self.context.set_default_timeout(10_000)
+        if self._logged_in:
+            answer = await self.context.request.post(
+                self.client.address + "api/login", data={"user": "ada", "pass": PASSWORD, "remember": True}
+            )
+            assert answer.ok
+        self.page = await self.open("/")
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            await self.page.screenshot(path=self.folder / "failed.png")
+        await self.context.close()
+        await self.stop()
+
+    async def start(self) -> None:
+        """The server, with the data that it had; at the same address when it had one."""
+        self.client, _ = await self._server.enter_async_context(
+            running(
+                self.folder,
+                settings=self._settings,
+                ports=self._ports,
+                patience=IMPATIENT,
+                setup_code=CODE if self._setup else None,
+                port=self._port,
+            )
+        )
+        self._port = self.client.port
+
+    async def stop(self) -> None:
+        await self._server.aclose()
+        self._server = AsyncExitStack()
+
+    async def open(self, path: str) -> Page:
+        """One more tab."""
+        page = await self.context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._asked)
+        await page.goto(self.client.address.rstrip("/") + path)
+        return page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        text = f"{message.text} {message.location.get('url', '')}"
+        if message.type in ("error", "warning") and not any(part in text for part in self.expected):
+            self.complaints.append(text)
+
+    def _asked(self, request: Request) -> None:
+        own = self.client.address.rstrip("/")
+        if not request.url.startswith((own, own.replace("http", "ws"), "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    # -- what people do --
+
+    def field(self, label: str) -> Locator:
+        return self.page.get_by_label(label, exact=True)
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def text(self, text: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_text(text).first
+
+    def card(self, title: str) -> Locator:
+        return self.page.get_by_role("region", name=title, exact=True)
+
+    async def sees(self, text: str | re.Pattern[str], within: float = 10.0) -> None:
+        await expect(self.text(text)).to_be_visible(timeout=within * 1000)
+
+    async def view(self, name: str) -> None:
+        await self.page.get_by_role("navigation", name="Views").get_by_role("link", name=name).click()
+
+    async def state_is(self, text: str) -> None:
+        await expect(self.page.locator("[data-state]")).to_have_text(text)
+
+    async def connect(self, port: str = "VIRTUAL") -> None:
+        await self.field("Port").select_option(port)
+        await self.button("Connect").click()
+        await self.state_is("Operational")
