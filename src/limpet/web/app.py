@@ -111,7 +111,7 @@ async def _not_yet(_: web.Request) -> None:
 
 async def _describe(call: Call) -> web.StreamResponse:
     ids = sorted((printer.id for printer in call.fleet), key=lambda id: id != call.fleet.default.id)
-    return answer(description(ROUTES, ids))
+    return answer(description(ROUTES, ids, auth.cookie_name("session", call.request)))
 
 
 ROUTES = (

@@ -140,9 +140,9 @@ class Route:
 
     `permission` is what it needs: one of OctoPrint's names, SIGNED_IN, or None for a route that is open to everybody.
     `responses` maps each status to the types that its body may have (none: no body), and that body is of `media_type`;
-    `body` is a JSON schema, of a body of `body_type`; `query` are parameters that are read; `refusals` are statuses of
-    refusals besides 403 and those that a route with a body has. `goes_on` says why an answer cannot be asked for and
-    read to its end.
+    `body` is a JSON schema, of a body of `body_type`, and `form` one of the same as a form; `query` are parameters that
+    are read; `refusals` are statuses of refusals besides 403 and those that a route with a body has. `goes_on` says why
+    an answer cannot be asked for and read to its end.
     """
 
     method: str
@@ -156,6 +156,7 @@ class Route:
     refusals: tuple[int, ...] = ()
     goes_on: str = ""
     body_type: str = "application/json"
+    form: dict[str, Any] | None = None
     query: tuple[str, ...] = ()
 
 

@@ -33,14 +33,25 @@ _OF_BODIES = frozenset({400, 408, 409, 413, 415})
 """Statuses of refusals that every route with a body has."""
 
 
+_FORM = "application/x-www-form-urlencoded"
+
+
 class Error(msgspec.Struct, frozen=True, kw_only=True):
     """Every refusal says why."""
 
     error: str
 
 
-def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, Any]:
-    """The document, as plain data; `printers` are the ids of all printers, the default one first."""
+_KEYS: list[dict[str, list[str]]] = [{"key": []}, {"bearer": []}, {"query": []}]
+_FOR_READING = [*_KEYS, {"session": []}]
+_FOR_CHANGES = [*_KEYS, {"session": [], "csrf": []}]
+
+
+def description(routes: Iterable[Route], printers: Sequence[str], cookie: str) -> dict[str, Any]:
+    """The document, as plain data; `printers` are the ids of all printers, the default one first.
+
+    `cookie` is the name of the session's.
+    """
     routes = list(routes)
     types = [Error, *(kind for route in routes for kinds in route.responses.values() for kind in kinds)]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
@@ -63,7 +74,7 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
                 "variables": {"printer": {"enum": list(printers), "default": printers[0]}},
             },
         ],
-        "security": [{"key": []}, {"bearer": []}, {"query": []}],
+        "security": _FOR_READING,
         "paths": paths,
         "components": {
             "schemas": components,
@@ -71,6 +82,18 @@ def description(routes: Iterable[Route], printers: Sequence[str]) -> dict[str, A
                 "key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "query": {"type": "apiKey", "in": "query", "name": "apikey"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": cookie,
+                    "description": "Given by a login; its name ends in the port that the client has in its address",
+                },
+                "csrf": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-CSRF-Token",
+                    "description": "What the other cookie of a login says, with everything that changes something",
+                },
             },
         },
     }
@@ -110,13 +133,14 @@ def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     }
     if route.permission is None:
         operation["security"] = []
+    elif route.method != "GET":
+        operation["security"] = _FOR_CHANGES
     if route.goes_on:
         operation["x-goes-on"] = route.goes_on
     if route.body:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {route.body_type: {"schema": route.body}},
-        }
+        bodies = {route.body_type: route.body, _FORM: route.form}
+        content = {kind: {"schema": schema} for kind, schema in bodies.items() if schema}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

@@ -152,27 +152,33 @@ async def _words(call: Call) -> dict[str, Any]:
     return words if isinstance(words, dict) else {}
 
 
-_BODY = {
-    "anyOf": [
-        {
-            "title": "Passive: who am I?",
-            "type": "object",
-            "required": ["passive"],
-            "properties": {"passive": {"const": True}},
-        },
-        {
-            "title": "Active",
-            "type": "object",
-            "required": ["user", "pass"],
-            "properties": {
-                "user": {"type": "string"},
-                "pass": {"type": "string"},
-                "remember": {"type": "boolean"},
-                "passive": {"type": "boolean"},
+def _body(true: dict[str, Any], flag: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a login in which `true` is yes and `flag` is yes or no."""
+    return {
+        "anyOf": [
+            {
+                "title": "Passive: who am I?",
+                "type": "object",
+                "required": ["passive"],
+                "properties": {"passive": true},
             },
-        },
-    ]
-}
+            {
+                "title": "Active",
+                "type": "object",
+                "required": ["user", "pass"],
+                "properties": {
+                    "user": {"type": "string"},
+                    "pass": {"type": "string"},
+                    "remember": flag,
+                    "passive": flag,
+                },
+            },
+        ]
+    }
+
+
+_JSON = _body({"const": True}, {"type": "boolean"})
+_FORM = _body({"enum": [word for word, is_on in _FLAGS.items() if is_on]}, {"enum": list(_FLAGS)})
 
 ROUTES = (
     Route(
@@ -185,7 +191,8 @@ ROUTES = (
         post_login,
         "Log in with a password, or tell who a key or session is of",
         {200: (Login,)},
-        body=_BODY,
+        body=_JSON,
+        form=_FORM,
         refusals=(429,),
     ),
     Route("POST", "/api/logout", None, post_logout, "End the session", {200: (LoggedOut,)}, refusals=(400,)),

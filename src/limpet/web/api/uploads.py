@@ -231,6 +231,12 @@ _FIELDS = {
     "noOverwrite": {"type": "string", "description": "`true` leaves a file that is there as it is"},
     "userdata": {"type": "string", "description": "JSON that is kept with the file"},
 }
+_FOLDER = {
+    "title": "A folder",
+    "type": "object",
+    "required": ["foldername"],
+    "properties": {"foldername": {"type": "string"}, "path": _FIELDS["path"]},
+}
 _BODY = {
     "anyOf": [
         {
@@ -239,12 +245,7 @@ _BODY = {
             "required": ["file"],
             "properties": {"file": {"type": "string", "format": "binary"}, **_FIELDS},
         },
-        {
-            "title": "A folder",
-            "type": "object",
-            "required": ["foldername"],
-            "properties": {"foldername": {"type": "string"}, "path": _FIELDS["path"]},
-        },
+        _FOLDER,
     ]
 }
 
@@ -258,6 +259,7 @@ ROUTES = (
         {201: (Uploaded, FolderMade)},
         body=_BODY,
         body_type="multipart/form-data",
+        form=_FOLDER,
         refusals=(404, 507),
     ),
 )
