@@ -23,6 +23,7 @@ from limpet.transports.urls import OPENERS, VIRTUAL, Openers, Transport
 from limpet.users import UserStore
 from limpet.web.app import build_app
 from limpet.web.auth import Access
+from limpet.web.proxies import Proxies
 from limpet.web.runner import listen, runner_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,13 @@ async def serve(
 
     fleet = Fleet(file, settings, openers(file, settings))
     host, port = settings.server.host, settings.server.port
-    access = Access(keys, users, setup_code=setup_code, origins=settings.server.cors_origins)
+    access = Access(
+        keys,
+        users,
+        setup_code=setup_code,
+        origins=settings.server.cors_origins,
+        proxies=Proxies(settings.server.trusted_proxies),
+    )
     runner = runner_of(build_app(fleet, access))
     await runner.setup()
     passthroughs = ExitStack()

@@ -9,6 +9,7 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -32,6 +33,7 @@ _Degrees = Annotated[float, Meta(ge=0, le=1000)]
 COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "white")
 """What OctoPrint offers as the color of a server."""
 _Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
+_Network = Annotated[str, Meta(max_length=50)]
 _Folder = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^[^\\x00]*$")]
 
 
@@ -41,6 +43,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 5000
     cors_origins: tuple[_Origin, ...] = ()
+    trusted_proxies: tuple[_Network, ...] = ()
     announce: bool = True
 
 
@@ -251,6 +254,11 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
 def _check_references(settings: Settings) -> None:
     if settings.appearance.color not in COLORS:
         raise PlacedError(("appearance", "color"), _no_such("color", settings.appearance.color, COLORS))
+    for number, network in enumerate(settings.server.trusted_proxies, 1):
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise PlacedError(("server", "trusted_proxies"), f"item {number}: {error}") from None
     for id_, printer in settings.printers.items():
         if printer.profile not in settings.profiles:
             raise PlacedError(("printers", id_, "profile"), _no_such("profile", printer.profile, settings.profiles))

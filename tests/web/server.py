@@ -31,6 +31,7 @@ from limpet.transports.urls import Openers
 from limpet.users import UserStore
 from limpet.web.app import build_app
 from limpet.web.auth import Access
+from limpet.web.proxies import Proxies
 from limpet.web.push import Times
 from limpet.web.runner import runner_of
 
@@ -236,7 +237,13 @@ async def running(
     store = KeyStore(folder / "keys.json", extra_key=ADMIN_KEY)
     made = {name: store.add(name, permissions) for name, permissions in (keys or {}).items()}
     fleet = Fleet(file, loaded, wrap(openers(file, loaded)), patience=patience)
-    access = Access(store, UserStore(folder / "users.json"), setup_code=setup_code, origins=loaded.server.cors_origins)
+    access = Access(
+        store,
+        UserStore(folder / "users.json"),
+        setup_code=setup_code,
+        origins=loaded.server.cors_origins,
+        proxies=Proxies(loaded.server.trusted_proxies),
+    )
     app = build_app(fleet, access, times)
     runner = runner_of(app)
     await runner.setup()

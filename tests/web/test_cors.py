@@ -41,3 +41,14 @@ async def test_a_page_that_is_named_may_ask_with_a_key_and_never_with_a_cookie(t
         for origin in ("https://evil.example", "https://panel.example.evil", "http://panel.example", "null"):
             answer = await client.request("OPTIONS", "/api/connection", headers={**PREFLIGHT, "Origin": origin})
             assert (answer.status == 204) == (origins == ["*"])
+
+
+async def test_a_page_that_is_named_may_read_what_comes_in_a_stream(tmp_path: Path) -> None:
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads/a.gcode").write_text("G28\n")
+    async with running(tmp_path, settings=f'{HERMETIC}[server]\ncors_origins = ["{PANEL}"]\n') as (client, _):
+        headers = {"X-Api-Key": ADMIN_KEY, "Origin": PANEL}
+        answer = await client.request("GET", "/downloads/files/local/a.gcode", headers=headers)
+        assert answer.body == b"G28\n"
+        assert answer.headers["Access-Control-Allow-Origin"] == PANEL
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -47,6 +47,7 @@ from limpet.web.call import BROKEN, HEADERS, SIGNED_IN, Call, Refused, Route, an
 from limpet.web.dialect import VERSION_HEADER, dialect_for
 from limpet.web.openapi import description
 from limpet.web.page import Page
+from limpet.web.proxies import prefix_of
 from limpet.web.push import Push, Times
 from limpet.web.sockjs import Sessions
 
@@ -86,6 +87,7 @@ def build_app(fleet: Fleet, access: Access, times: Times | None = None) -> web.A
     page = Page()
     public: set[object] = {page.document, page.redirect, page.file}
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_middleware(access, public)])
+    app.on_response_prepare.append(_heading(access))
     app[traffic.TAPS] = {}
     app.on_shutdown.append(traffic.close_taps)
     app[sockjs.PUSH] = Push(access.caller_of_session, lambda: sockjs.connected(fleet), times)
@@ -175,8 +177,9 @@ def _middleware(access: Access, public: Container[object]) -> Middleware:
     async def serve(request: web.Request, handler: _Next) -> web.StreamResponse:
         try:
             caller = access.caller_of(request)
-            if "//" in request.path or "%2f" in request.rel_url.raw_path.lower():
-                request, handler = await _tidied(request)
+            prefix = prefix_of(request)
+            if prefix or "//" in request.path or "%2f" in request.rel_url.raw_path.lower():
+                request, handler = await _tidied(request, prefix)
             # Without a valid key or session nothing is learnt but from open routes, not even which paths there are.
             if caller is None and handler not in public:
                 response = _stranger(request, access)
@@ -185,13 +188,23 @@ def _middleware(access: Access, public: Container[object]) -> Middleware:
                 response = await handler(request)
         except Exception as error:
             response = _told(request, error)
+        return response
+
+    return serve
+
+
+def _heading(access: Access) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer has, a streamed one as well."""
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        # An answer may have one of its own; aiohttp's name, which it has given already, is none.
+        response.headers["Server"] = "Limpet"
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         if access.origins:
             response.headers.update(cors.headers_for(request, access.origins))
-        return response
 
-    return serve
+    return add_headers
 
 
 def _stranger(request: web.Request, access: Access) -> web.StreamResponse:
@@ -201,9 +214,14 @@ def _stranger(request: web.Request, access: Access) -> web.StreamResponse:
     return response
 
 
-async def _tidied(request: web.Request) -> tuple[web.Request, _Next]:
-    """`//api/...` and `/api%2F...` are taken for `/api/...`, as OctoPrint does: clients of it send both."""
+async def _tidied(request: web.Request, prefix: str) -> tuple[web.Request, _Next]:
+    """`//api/...` and `/api%2F...` are taken for `/api/...`, as OctoPrint does: clients of it send both.
+
+    And so is `<prefix>/api/...`, of a proxy that passes on all of the path.
+    """
     path = re.sub("//+", "/", request.path)
+    if prefix and path.startswith(f"{prefix}/"):
+        path = path.removeprefix(prefix)
     tidy = request.clone(rel_url=request.rel_url.with_path(path).with_query(request.rel_url.query))
     match = await request.app.router.resolve(tidy)
     match.add_app(request.app)

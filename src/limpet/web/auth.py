@@ -20,6 +20,7 @@ from limpet.permissions import ADMIN, ADMINS, GUESTS, USERS, permits
 from limpet.sessions import LONGEST_TIME, Session, Sessions
 from limpet.users import User, UserStore
 from limpet.web.call import Refused
+from limpet.web.proxies import Proxies, is_secure, prefix_of
 
 FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
@@ -32,6 +33,7 @@ KEY_NAME = "_api"
 MAX_HASHING = 8
 """Passwords that wait to be checked; each takes 16 MiB and a processor for a while."""
 MAX_SETUP_TRIES = 10
+_NO_PROXIES = Proxies()
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -70,6 +72,7 @@ class Access:
         *,
         setup_code: str | None = None,
         origins: Iterable[str] = (),
+        proxies: Proxies = _NO_PROXIES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.keys = keys
@@ -78,6 +81,7 @@ class Access:
         self.app_requests = AppRequests()
         self.app_limit = RateLimit((3, 60.0), (5, 600.0), (10, 3600.0))
         self.origins = frozenset(origins)
+        self.proxies = proxies
         self.now = clock
         self._setup_code = setup_code
         self._setup_tries = 0
@@ -198,8 +202,8 @@ def key_text(request: web.BaseRequest) -> str | None:
 
 
 def base_of(request: web.BaseRequest) -> str:
-    """The address that the client knows us by: `http://host:port`."""
-    return f"{'https' if _is_secure(request) else 'http'}://{_host(request)}"
+    """The address that the client knows us by: `http://host:port`, with a path behind some proxies."""
+    return f"{'https' if is_secure(request) else 'http'}://{_host(request)}{prefix_of(request)}"
 
 
 def _host(request: web.BaseRequest) -> str:
@@ -213,14 +217,14 @@ def cookie_name(kind: str, request: web.BaseRequest) -> str:
     _, colon, port = _host(request).rpartition(":")
     # The end of an IPv6 address is no port.
     if not (colon and port.isascii() and port.isdigit()):
-        port = "443" if _is_secure(request) else "80"
+        port = "443" if is_secure(request) else "80"
     return f"{kind}_P{port[:5]}"
 
 
 def give_cookies(response: web.Response, request: web.Request, text: str, session: Session) -> None:
     """The session's own, which no script can read, and the one for `X-CSRF-Token`, which ours has to."""
     age = int(LONGEST_TIME) if session.remembered else None
-    secure = _is_secure(request) or None
+    secure = is_secure(request) or None
     name = cookie_name("session", request)
     response.set_cookie(name, text, max_age=age, httponly=True, samesite="Lax", secure=secure)
     for name in _csrf_names(request):
@@ -236,8 +240,9 @@ def take_cookies(response: web.Response, request: web.Request) -> None:
 def _csrf_names(request: web.Request) -> list[str]:
     name = cookie_name("csrf_token", request)
     printer = request.match_info.get("printer")
+    root = prefix_of(request) + (f"/p/{printer}" if printer else "")
     # OctoPrint's own client library puts the path below which it works into the name.
-    return [name, f"{name}_R|p|{printer}"] if printer else [name]
+    return [name, f"{name}_R{root.replace('/', '|')}"] if root else [name]
 
 
 def check_not_forged(request: web.BaseRequest, caller: Caller) -> None:
@@ -264,11 +269,6 @@ def _host_of(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
-
-
-def _is_secure(request: web.BaseRequest) -> bool:
-    # Whoever lies here fools himself alone: it decides about his own cookies and addresses.
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
 
 
 def iso_time() -> str:

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=msgspec.Struct)
 
 HEADERS = {
-    "Server": "Limpet",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""What every answer has; one that is streamed has to bring it along."""
+"""What every answer has that has none of its own."""
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
 PIECE_TIME = 30.0
@@ -66,6 +65,11 @@ class Call:
         """What is before `/api` in the path of the request: empty, or `/p/<id>`."""
         id = self.request.match_info.get("printer")
         return "" if id is None else f"/p/{id}"
+
+    @property
+    def address(self) -> str:
+        """The address of whoever asks."""
+        return self.access.proxies.address_of(self.request)
 
     async def json(self) -> Any:
         """The body, as OctoPrint takes it: any JSON in UTF-8, -16 or -32, with or without a byte order mark."""

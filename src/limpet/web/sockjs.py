@@ -7,7 +7,7 @@ texts with JSON in them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,7 +15,6 @@ import msgspec
 from aiohttp import WSCloseCode, web
 
 from limpet.printer.printer import Printer
-from limpet.web.call import HEADERS
 from limpet.web.push import Push, Reader, nothing
 
 OPEN = b"o"
@@ -219,9 +218,9 @@ async def poll(session: Session | None) -> web.Response:
     return web.Response(body=await _next_frame(session) + b"\n", headers=_TYPE)
 
 
-async def stream(request: web.Request, session: Session | None, headers: Mapping[str, str]) -> web.StreamResponse:
-    """One frame after the other; `headers` come with the first."""
-    response = web.StreamResponse(headers={**HEADERS, **headers, **_TYPE, "X-Accel-Buffering": "no"})
+async def stream(request: web.Request, session: Session | None) -> web.StreamResponse:
+    """One frame after the other."""
+    response = web.StreamResponse(headers={**_TYPE, "X-Accel-Buffering": "no"})
     try:
         await response.prepare(request)
         await _write(response, PRELUDE)

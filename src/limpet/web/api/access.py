@@ -19,6 +19,7 @@ from limpet.users import User, UserStore
 from limpet.web import auth
 from limpet.web.api.groups import Flag, Needs, is_on, needs_of
 from limpet.web.call import SIGNED_IN, Call, Refused, Route, answer, done, schema_of
+from limpet.web.proxies import prefix_of
 
 
 class UserInfo(Struct, frozen=True, kw_only=True):
@@ -128,7 +129,7 @@ async def put_password(call: Call) -> web.StreamResponse:
     new = await call.read(NewPassword)
     is_own = call.caller.name == user.name
     # An unwatched browser, or an app's key, must not be enough to lock its owner out.
-    if (is_own or new.current) and await access.verified(call.request.remote or "", user.name, new.current) is None:
+    if (is_own or new.current) and await access.verified(call.address, user.name, new.current) is None:
         raise Refused(403, "The current password is wrong")
     kept = await asyncio.to_thread(access.users.set_password, user.name, new.password)
     if is_own and call.caller.session is not None:
@@ -164,7 +165,9 @@ async def delete_apikey(call: Call) -> web.StreamResponse:
 async def redirect(call: Call) -> web.StreamResponse:
     """Where the users were before OctoPrint 1.5; older clients still ask there."""
     before, _, rest = call.request.path.partition("/api/users")
-    return web.Response(status=307, headers={"Location": quote(f"{before}/api/access/users{rest}")})
+    return web.Response(
+        status=307, headers={"Location": quote(f"{prefix_of(call.request)}{before}/api/access/users{rest}")}
+    )
 
 
 def _user(call: Call) -> User:

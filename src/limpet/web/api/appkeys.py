@@ -117,7 +117,7 @@ async def get_probe(_: Call) -> web.StreamResponse:
 
 async def post_request(call: Call) -> web.StreamResponse:
     request, access = call.request, call.access
-    address, now = request.remote or "", access.now()
+    address, now = call.address, access.now()
     if not access.app_limit.allows(address, now):
         raise Refused(429, TOO_MANY, {"Retry-After": "60"})
     body = await call.json()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from limpet.web.call import HEADERS, Call, Refused, Route
+from limpet.web.call import Call, Refused, Route
 
 CHUNK = 1 << 18
 """Bytes that are read at a time."""
@@ -35,7 +35,6 @@ async def _send(request: web.Request, descriptor: int, name: str) -> web.StreamR
     response = web.StreamResponse(
         status=206 if partial else 200,
         headers={
-            **HEADERS,
             **partial,
             "Content-Type": "text/plain",
             "Content-Disposition": f"attachment; filename=\"{quote(name)}\"; filename*=UTF-8''{quote(name)}",

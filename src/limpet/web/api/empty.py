@@ -68,7 +68,7 @@ async def post_test(call: Call) -> web.StreamResponse:
     if not isinstance(body, dict) or body.get("command") != "address":
         raise BadRequest("command is invalid; there is: address")
     try:
-        address = ipaddress.ip_address(call.request.remote or "")
+        address = ipaddress.ip_address(call.address)
     except ValueError:
         return answer(AddressInfo(address=None, is_lan_address=False, subnet=None))
     subnet = f"{address}/8" if address.is_loopback and address.version == 4 else None

@@ -85,7 +85,7 @@ def _passive(call: Call) -> web.StreamResponse:
 
 async def _active(call: Call, name: str, password: str, remember: bool) -> web.StreamResponse:
     access = call.access
-    user = await access.verified(call.request.remote or "", name, password)
+    user = await access.verified(call.address, name, password)
     if user is None:
         raise Refused(403, auth.FORBIDDEN)
     # Never the session that the request came with: somebody else may know that one.
@@ -113,7 +113,7 @@ def _login(call: Call, caller: Caller, session: Session) -> Login:
         settings=user.settings if user else {},
         mechanism="apikey" if caller.key else "password",
         seen=auth.iso_time(),
-        external=not is_local(call.request.remote or ""),
+        external=not is_local(call.address),
     )
 
 

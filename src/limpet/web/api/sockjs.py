@@ -22,7 +22,6 @@ from limpet.web.api.groups import ALL_PERMISSIONS, PermissionInfo
 from limpet.web.api.server import OCTOPRINT_VERSION
 from limpet.web.auth import check_own_page
 from limpet.web.call import Call, Refused, Route, answer, done
-from limpet.web.cors import headers_for
 from limpet.web.push import Push, TooManyReaders
 from limpet.web.sockjs import Sessions, poll, serve_websocket, stream, texts
 
@@ -116,7 +115,7 @@ async def post_xhr_streaming(call: Call) -> web.StreamResponse:
     _check_origin(call)
     sessions = call.request.app[SESSIONS]
     with _limited(), sessions.receiving(call.printer, _id(call), call.request) as session:
-        return await stream(call.request, session, headers_for(call.request, call.access.origins))
+        return await stream(call.request, session)
 
 
 async def post_xhr_send(call: Call) -> web.StreamResponse:

@@ -12,7 +12,7 @@ from limpet.errors import Conflict
 from limpet.printer.printer import Subscription
 from limpet.protocol.events import LineReceived, LineSent
 from limpet.protocol.replies import printable
-from limpet.web.call import HEADERS, Call, Route
+from limpet.web.call import Call, Route
 
 MAX_TAPS = 20
 """Who may listen to one printer at once."""
@@ -31,7 +31,7 @@ TAPS = web.AppKey("taps", Taps)
 
 async def get_traffic(call: Call) -> web.StreamResponse:
     # nginx would keep the lines to itself until it has a few thousand bytes.
-    headers = {**HEADERS, "Content-Type": "text/plain; charset=utf-8", "X-Accel-Buffering": "no"}
+    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers=headers)
     taps = call.request.app[TAPS].setdefault(call.printer.id, set())
     if len(taps) >= MAX_TAPS:
