@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from limpet.web.call import Refused
+from limpet.web.proxies import prefix_of
 
 FOLDER = Path(__file__).with_name("static")
 TYPES = {
@@ -79,7 +80,7 @@ class Page:
 
     async def redirect(self, request: web.Request) -> web.StreamResponse:
         """`/p/<id>`, as a person may type it."""
-        return web.Response(status=308, headers={"Location": f"{request.rel_url.raw_path}/"})
+        return web.Response(status=308, headers={"Location": f"{prefix_of(request)}{request.rel_url.raw_path}/"})
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         version, files = await self._files()
