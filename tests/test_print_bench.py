@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import many_prints, moves, report
-from bench.printing import File, file_of, judge
+from bench import hosts, many_prints, moves, report
+from bench.printing import File, file_of, judge, measure, over_api
 from bench.simulator import Board, Simulator, Told, build, compiler, simulated
 from bench.trials import OCTOPRINT, ONE, TRIALS, WINDOW
 
@@ -18,6 +19,7 @@ from limpet.protocol.commands import number_line
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
+LIMPET = Path(sys.executable).with_name("limpet")
 COUNT = 300
 TOLD = Told("done", 20, 10, 77, 400, 0.5, 0.5, 9, 50.0, 60.0, 70.0, 0, 0.0, 0, 0, 0, 0, 0)
 FAST = TRIALS[0]
@@ -213,3 +215,15 @@ def test_a_printer_that_cannot_keep_pace_misses_the_reach_of_many() -> None:
     figures |= {"turn_p99_us": 900.0, "cpu": 0.5, "cpu_us_per_line": 100.0}
     assert "at least 148.5: met" in many_prints.table([figures])
     assert "at least 148.5: MISSED" in many_prints.table([{**figures, "slowest": 120.0}])
+
+
+def test_a_print_of_a_real_host_is_watched_to_its_end(program: Path, tmp_path: Path) -> None:
+    begin = over_api(lambda port: hosts.limpet(LIMPET, [port]))
+    figures = measure(begin, program, Board(), file_of(tmp_path, COUNT), limit=30)
+    assert (figures["whole"], figures["moves"], figures["resends"]) == (1, COUNT, 0)
+    assert figures["cpu_us_per_line"] < 10_000
+
+
+def test_many_prints_in_one_limpet_arrive_whole() -> None:
+    figures = many_prints.measure(LIMPET, count=3, moves=COUNT)
+    assert figures["whole"] == 3
