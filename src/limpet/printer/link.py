@@ -228,17 +228,17 @@ class Link(asyncio.Protocol):
         self._set_timer()
 
     def _turn(self, session: Session) -> bool:
-        busy = False
+        """Whether a command has been taken: there is more to tell then, and perhaps room for another."""
         while event := session.next_event():
-            busy = True
             self._handle(event)
+        taken = False
         if self._session is session and session.ready and (command := self._next_command()) is not None:
-            busy = True
+            taken = True
             session.send(command.text, self._loop.time(), command.tag)
         if (data := session.data_to_send()) and self._transport is not None:
             self._written += len(data)
             self._transport.write(data)
-        return busy
+        return taken
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -276,7 +276,8 @@ class Link(asyncio.Protocol):
     def _set_timer(self) -> None:
         deadline = self._session.deadline if self._session is not None else None
         if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
+            # One that comes too early does nothing but set the next; each line puts the deadline off.
+            if deadline is not None and self._timer.when() <= deadline:
                 return
             self._timer.cancel()
             self._timer = None

@@ -56,6 +56,8 @@ def clean(command: str) -> str:
 
 def code_of(command: str) -> str:
     """`G1`, `M109`, `T0` ... in upper case; empty when the command has no such code."""
+    if command.startswith("G1 "):
+        return "G1"  # Nearly every line of a print.
     match = _CODE.match(command)
     return match.group(1).upper() if match else ""
 
