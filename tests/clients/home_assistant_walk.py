@@ -10,11 +10,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 from homeassistant import bootstrap, core, loader
 from homeassistant.const import __version__
+from homeassistant.data_entry_flow import UnknownFlow
 from homeassistant.helpers import device_registry
 
 USER = "ada"
@@ -52,11 +54,10 @@ async def walk(hass: core.HomeAssistant, host: str, port: int, address: str, key
     await asyncio.to_thread(approve, address, key)
     async with asyncio.timeout(30):
         # As Home Assistant's page does when it is told that there is progress.
-        while flow["type"].value.startswith("progress"):
+        while not (entries := hass.config_entries.async_entries("octoprint")):
             await asyncio.sleep(0.5)
-            flow = await flows.async_configure(flow["flow_id"])
-    assert flow["type"].value == "create_entry", flow
-    entries = hass.config_entries.async_entries("octoprint")
+            with suppress(UnknownFlow):
+                await flows.async_configure(flow["flow_id"])
     await hass.async_block_till_done()
     say(f"it is set up: {entries[0].title}, unique id {entries[0].unique_id}, {entries[0].state.value}")
     show(hass)

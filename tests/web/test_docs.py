@@ -7,7 +7,7 @@ from pathlib import Path
 
 import limpet
 from limpet.printer.state import State
-from limpet.web import events, push
+from limpet.web import events, hub
 from limpet.web.api.sockjs import Connected
 from limpet.web.app import ROUTES, TEXTS
 from limpet.web.dialect import ConnectionInfo, ConnectionInfo2, Current, Current2, ErrorInfo, Options, Options2
@@ -50,8 +50,8 @@ def test_every_status_of_a_refusal_is_named() -> None:
 
 
 def test_everything_that_the_push_tells_is_named() -> None:
-    names = set(re.findall(r'EventInfo\("(\w+)"', (Path(events.__file__)).read_text()))
-    fields = {*Connected.__struct_fields__, *push.Current.__struct_fields__, *push.ResendInfo.__struct_fields__}
+    names = set(re.findall(r'EventInfo\("(\w+)"', Path(events.__file__).read_text() + Path(hub.__file__).read_text()))
+    fields = {*Connected.__struct_fields__, *hub.Current.__struct_fields__, *hub.ResendInfo.__struct_fields__}
 
     assert len(names) > 10
     assert [name for name in sorted(names | fields) if f"`{name}`" not in PUSH_PAGE] == []

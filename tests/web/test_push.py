@@ -16,7 +16,8 @@ from limpet.printer.printer import Printer
 from limpet.printer.state import FileSelected, SettingsChanged
 from limpet.protocol.events import LineReceived, TemperaturesReported
 from limpet.web import push as module
-from limpet.web.push import INTERVAL, MAX_LINES, MAX_WAITING, MAX_WRONG, Push, Reader, Times, TooManyReaders
+from limpet.web.hub import INTERVAL, MAX_LINES
+from limpet.web.push import MAX_WAITING, MAX_WRONG, Push, Reader, Times, TooManyReaders
 from tests.printer.rig import one_printer
 
 MAY = {"admin": ("ADMIN",), "viewer": ("STATUS",), "lister": ("FILES_LIST",)}
@@ -28,16 +29,17 @@ class House:
     def __init__(self, printer: Printer, times: Times | None = None) -> None:
         self.printer = printer
         self.may = dict(MAY)
-        self.push = Push(self.check, lambda: {"version": "1"}, times)
+        self.ports = ["VIRTUAL"]
+        self.push = Push(self.check, lambda: {"version": "1"}, lambda: [*self.ports], times)
 
     def check(self, name: str, session: str) -> Key | None:
         if session not in self.may:
             return None
         return Key(name=name, hash="0" * 64, permissions=self.may[session], created="")
 
-    async def reader(self, session: str | None = "admin", *said: object) -> Reader:
+    async def reader(self, session: str | None = "admin", *said: object, address: str = "10.0.0.1") -> Reader:
         """Who has said this, then who he is, and has read what came of it."""
-        reader = self.push.open(self.printer)
+        reader = self.push.open(self.printer, address)
         for message in said:
             reader.receive(json.dumps(message))
         if session is not None:
@@ -70,7 +72,7 @@ def file(size: int) -> SelectedFile:
 
 
 async def test_a_stranger_is_told_who_we_are_and_nothing_else(house: House) -> None:
-    stranger = house.push.open(house.printer)
+    stranger = house.push.open(house.printer, "10.0.0.1")
     assert await read(stranger) == [{"connected": {"version": "1"}}]
 
     house.printer.tell(SettingsChanged())
@@ -81,7 +83,7 @@ async def test_a_stranger_is_told_who_we_are_and_nothing_else(house: House) -> N
 
 
 async def test_who_says_who_he_is_gets_the_history_first(house: House) -> None:
-    reader = house.push.open(house.printer)
+    reader = house.push.open(house.printer, "10.0.0.1")
     reader.receive('{"auth": "a:name:with:colons:admin"}')
 
     assert [next(iter(message)) for message in await read(reader)] == ["connected", "history", "timelapse"]
@@ -121,7 +123,7 @@ async def test_nonsense_changes_nothing(house: House, text: str) -> None:
 
 
 async def test_who_guesses_is_sent_away(house: House) -> None:
-    reader = house.push.open(house.printer)
+    reader = house.push.open(house.printer, "10.0.0.1")
     ended: list[bool] = []
     reader.on_close = ended.append
     for _ in range(MAX_WRONG):
@@ -150,7 +152,7 @@ async def test_equal_wishes_are_served_with_the_same_bytes(house: House) -> None
 
 
 async def test_without_readers_nobody_follows_the_printer(house: House) -> None:
-    stranger = house.push.open(house.printer)
+    stranger = house.push.open(house.printer, "10.0.0.1")
     assert not house.printer._subscriptions
 
     readers = [await house.reader(), await house.reader("viewer")]
@@ -215,7 +217,7 @@ async def test_the_wire_is_shown_to_who_may_see_it(house: House) -> None:
 
 
 async def test_who_may_not_see_the_state_is_told_nothing_of_it(house: House) -> None:
-    reader = house.push.open(house.printer)
+    reader = house.push.open(house.printer, "10.0.0.1")
     reader.receive('{"auth": "me:lister"}')
     house.printer.tell(SettingsChanged())
     await settled()
@@ -229,7 +231,7 @@ async def test_the_history_and_the_next_current_have_each_line_once(house: House
     await read(first)
     house.printer.tell(LineReceived("two"))
     await settled()
-    late = house.push.open(house.printer)
+    late = house.push.open(house.printer, "10.0.0.1")
     late.receive('{"auth": "me:admin"}')
     _, history, _ = await read(late)
     (current,) = await read(late)
@@ -330,7 +332,7 @@ async def test_a_sign_of_life_comes_when_nothing_else_does() -> None:
 async def test_a_stranger_may_not_stay() -> None:
     async with one_printer() as printer:
         house = House(printer, Times(heartbeat=0.02, stranger=0.03))
-        stranger, reader = house.push.open(printer), await house.reader()
+        stranger, reader = house.push.open(printer, "10.0.0.1"), await house.reader()
         async with asyncio.timeout(5.0):
             while await stranger.next() is not None:
                 pass
@@ -357,14 +359,41 @@ async def test_a_session_that_has_ended_is_noticed() -> None:
 async def test_there_are_limits_to_how_many_listen(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_STRANGERS", 2)
     monkeypatch.setattr(module, "MAX_READERS", 3)
-    strangers = [house.push.open(house.printer) for _ in range(2)]
+    strangers = [house.push.open(house.printer, "10.0.0.1") for _ in range(2)]
     with pytest.raises(TooManyReaders):
-        house.push.open(house.printer)
+        house.push.open(house.printer, "10.0.0.1")
 
     strangers[0].receive('{"auth": "me:admin"}')
-    house.push.open(house.printer).receive('{"auth": "me:admin"}')
+    house.push.open(house.printer, "10.0.0.1").receive('{"auth": "me:admin"}')
     with pytest.raises(TooManyReaders):
-        house.push.open(house.printer)
+        house.push.open(house.printer, "10.0.0.1")
 
     strangers[1].close()
-    assert house.push.open(house.printer)
+    assert house.push.open(house.printer, "10.0.0.1")
+
+
+async def test_strangers_at_one_address_take_no_place_from_others(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_STRANGERS_EACH", 2)
+    for host in (1, 2):
+        await house.reader(None, address=f"2001:db8::{host}")
+
+    with pytest.raises(TooManyReaders):
+        await house.reader(None, address="2001:db8::3")
+    await house.reader(None, address="2001:db8:1::3")
+    await house.reader(None, address="10.0.0.1")
+
+
+async def test_a_port_that_comes_while_the_printer_is_closed_is_told() -> None:
+    async with one_printer() as printer:
+        house = House(printer, Times(ports=0.01))
+        reader = await house.reader()
+        deaf = await house.reader("admin", {"subscribe": {"events": ["Connected"]}})
+        house.ports.insert(0, "/dev/ttyACM0")
+
+        payload = {"ports": ["/dev/ttyACM0", "VIRTUAL"]}
+        assert await read(reader) == [{"event": {"type": "ConnectionsAutorefreshed", "payload": payload}}]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await asyncio.gather(reader.next(), deaf.next())

@@ -90,7 +90,7 @@ def build_app(fleet: Fleet, access: Access, times: Times | None = None) -> web.A
     app.on_response_prepare.append(_heading(access))
     app[traffic.TAPS] = {}
     app.on_shutdown.append(traffic.close_taps)
-    app[sockjs.PUSH] = Push(access.caller_of_session, lambda: sockjs.connected(fleet), times)
+    app[sockjs.PUSH] = Push(access.caller_of_session, lambda: sockjs.connected(fleet), fleet.port_names, times)
     app[sockjs.SESSIONS] = Sessions(app[sockjs.PUSH])
     app.on_shutdown.append(sockjs.close)
     app.router.add_get("/", page.document)

@@ -156,7 +156,7 @@ class Sessions:
         return None if session is None or session.reader.closed else session
 
     @contextmanager
-    def receiving(self, printer: Printer, id: str, request: web.Request) -> Iterator[Session | None]:
+    def receiving(self, printer: Printer, id: str, request: web.Request, address: str) -> Iterator[Session | None]:
         """The session, new if need be, while this request waits for its messages; None when another one does.
 
         Raises TooManyReaders.
@@ -164,7 +164,7 @@ class Sessions:
         key = printer.id, id
         session = self._sessions.get(key)
         if session is None:
-            session = self._sessions[key] = Session(self._push.open(printer))
+            session = self._sessions[key] = Session(self._push.open(printer, address))
         if session.receiver is not None:
             before, serving = session.receiver
             if not _is_gone(before):

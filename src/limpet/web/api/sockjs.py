@@ -100,21 +100,21 @@ async def _websocket(call: Call, *, framed: bool) -> web.StreamResponse:
     if not web.WebSocketResponse().can_prepare(call.request):
         raise Refused(400, NO_UPGRADE)
     with _limited():
-        reader = call.request.app[PUSH].open(call.printer)
+        reader = call.request.app[PUSH].open(call.printer, call.address)
     return await serve_websocket(call.request, reader, framed=framed)
 
 
 async def post_xhr(call: Call) -> web.StreamResponse:
     _check_origin(call)
     sessions = call.request.app[SESSIONS]
-    with _limited(), sessions.receiving(call.printer, _id(call), call.request) as session:
+    with _limited(), sessions.receiving(call.printer, _id(call), call.request, call.address) as session:
         return await poll(session)
 
 
 async def post_xhr_streaming(call: Call) -> web.StreamResponse:
     _check_origin(call)
     sessions = call.request.app[SESSIONS]
-    with _limited(), sessions.receiving(call.printer, _id(call), call.request) as session:
+    with _limited(), sessions.receiving(call.printer, _id(call), call.request, call.address) as session:
         return await stream(call.request, session)
 
 
