@@ -57,8 +57,10 @@ class Modes:
     tool: int = 0
     last_with_speed: str = ""
 
-    def note(self, code: str) -> None:
+    def note(self, code: str, text: str) -> None:
         match code:
+            case "G0" | "G1" | "G2" | "G3":
+                self.last_with_speed = text if "F" in text else self.last_with_speed
             case "G90" | "G91":
                 self.relative = self.relative_e = code == "G91"
             case "M82" | "M83":
@@ -89,6 +91,8 @@ class _Pause:
 
     targets: dict[str, float] = field(default_factory=dict)
     axes: dict[str, float] = field(default_factory=dict)
+    located: bool = False
+    """What the printer says of its head from now on is not where it paused."""
     disturbed: bool = False
 
 
@@ -193,11 +197,12 @@ class Job:
         """Stop giving out the file's lines."""
         if self.phase not in (Phase.PRINTING, Phase.STARTING, Phase.RESUMING):
             return
-        self._script.clear()
         if self.phase is Phase.RESUMING:
+            self._script.clear()
             self._pause.disturbed = True  # Where to go back to has not changed, however far the way back has led.
         else:
-            self._pause = _Pause({name: target for name, (_, target) in self._heaters().items() if target})
+            # What is left of the script before the print is part of it, and comes first.
+            self._pause = _Pause()
             self._script.extend(("M400", "M114"))
         self.print = structs.replace(self.print, message=message)
         self._enter(Phase.PAUSING, now)
@@ -205,8 +210,8 @@ class Job:
 
     def located(self, axes: Mapping[str, float]) -> None:
         """The printer has told where its head is: "X", "Y", "Z", "E" -> mm."""
-        if self.phase is Phase.PAUSING and not self._pause.axes:
-            self._pause.axes = dict(axes)
+        if self.phase is Phase.PAUSING and not self._pause.located:
+            self._pause.axes = dict(axes)  # The last report counts: before it, the head may still have moved.
 
     def paused_by_printer(self, now: float) -> None:
         """The printer has paused by itself, and takes care of its head itself."""
@@ -244,8 +249,9 @@ class Job:
 
     def abort(self, code: str, message: str, now: float) -> None:
         """The same, for a fault on our side: the printer is there, but the file cannot go on."""
-        self._failure = (code, message)
-        self.cancel(now)
+        if self.phase is not Phase.CANCELLING:
+            self._failure = (code, message)
+            self.cancel(now)
 
     def replace(self, now: float) -> None:
         """Another print takes its place: nothing more is sent for it."""
@@ -287,7 +293,7 @@ class Job:
         if code == "M73":
             words = words_of(text)
             self.told = (words.get("P", 0.0), words["R"], self.elapsed(now)) if "R" in words else self.told
-        self._modes.note(code)
+        self._modes.note(code, text)
         return text
 
     def _obey(self, text: str, now: float) -> None:
@@ -309,6 +315,8 @@ class Job:
     # -- phases --
 
     def _enter(self, phase: Phase, now: float) -> None:
+        if self.ended:
+            return
         if phase in (Phase.PAUSED, Phase.PAUSING) and self._since is not None:
             self._ran, self._since = self.elapsed(now), None
         elif phase in (Phase.PRINTING, Phase.RESUMING) and self._since is None:
@@ -331,6 +339,9 @@ class Job:
         self._enter(Phase.PRINTING, now)
 
     def _run_pause_script(self, _: float) -> None:
+        if not self._pause.located:
+            self._pause.located = True
+            self._pause.targets = {name: target for name, (_, target) in self._heaters().items() if target}
         axes = dict(self._pause.axes)
         if (speed := self._modes.speed) is not None:
             axes["F"] = speed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from limpet.protocol.commands import MAX_COMMAND_LENGTH, clean
+from limpet.protocol.commands import clean
 
 BLOCK = 1 << 16
 """Bytes that are read at a time."""
@@ -17,6 +17,7 @@ MAX_LINE = 1 << 20
 _NUMBERED = re.compile(rb"[Nn]\s*\d+\s*")
 _CHECKSUM = re.compile(rb"\s*\*\s*\d*\s*$")
 _BINARY_GCODE = b"GCDE"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class BadFile(Exception):
@@ -73,6 +74,8 @@ class Tape:
             self.line += 1
             self.position = min(self.position + len(raw) + 1, self._fed)
             text = raw.partition(b";")[0].strip()
+            if self.line == 1:
+                text = text.removeprefix(_BYTE_ORDER_MARK).lstrip()
             if text and (command := self._command(text)):
                 return command
         return None
@@ -83,4 +86,4 @@ class Tape:
         try:
             return clean(text.decode("utf-8", "replace"))
         except ValueError as error:
-            raise BadFile(f"line {self.line} cannot be sent: {error} (at the most {MAX_COMMAND_LENGTH})") from None
+            raise BadFile(f"line {self.line} cannot be sent: {error}") from None

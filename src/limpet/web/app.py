@@ -39,7 +39,6 @@ from limpet.web.api import (
     setup,
     sockjs,
     system,
-    thumbnails,
     traffic,
     uploads,
 )
@@ -139,7 +138,6 @@ ROUTES = (
     *setup.ROUTES,
     *sockjs.ROUTES,
     *system.ROUTES,
-    *thumbnails.ROUTES,
     *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
 )

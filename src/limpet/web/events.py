@@ -13,8 +13,6 @@ from limpet.errors import Fault
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.state import (
     CLOSED,
-    AnalysisFinished,
-    AnalysisStarted,
     ConnectionFailed,
     FileDeselected,
     FilesChanged,
@@ -28,8 +26,6 @@ from limpet.printer.state import (
     StateChanged,
 )
 from limpet.protocol.events import CardGone, CardListed, Event, FirmwareIdentified, PositionReported, PrinterRestarted
-from limpet.storage.names import type_path
-from limpet.web.analysis import analysis_of
 from limpet.web.shapes import state_text
 
 _STATE_IDS = {
@@ -86,11 +82,6 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo("FileDeselected")]
         case FilesChanged() | FilesMoved() | FileUploaded():
             return [_of_files(event)]
-        case AnalysisStarted(path=path):
-            kind = (type_path(path) or ("gcode",))[-1]
-            return [EventInfo("MetadataAnalysisStarted", {**_stored(path), "type": kind})]
-        case AnalysisFinished(path=path, summary=summary):
-            return [EventInfo("MetadataAnalysisFinished", {**_stored(path), "result": analysis_of(summary)})]
         case CardListed() | CardGone():
             return [_OTHER_FILES]
         case ProfileChanged(what=what, id=id):
@@ -252,10 +243,6 @@ def _of_files(event: FilesChanged | FilesMoved | FileUploaded) -> EventInfo:
                 "effective_print": event.effective_print,
             }
             return EventInfo("Upload", payload)
-
-
-def _stored(path: str) -> dict[str, Any]:
-    return {"name": _name(path), "path": path, "origin": "local"}
 
 
 def _name(path: str) -> str:
