@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from msgspec import structs
 
+from limpet.analyst import Analyst
 from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.memory import Known, Memory, instance_id
 from limpet.printer.printer import Printer
@@ -60,6 +62,7 @@ class Fleet:
         self._working: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
         self._stores: dict[Path, Store] = {}
+        self._analyst = Analyst(self._tell_sharing)
         self._printers = {id: self._make(id) for id in settings.printers}
 
     def _make(self, id: str) -> Printer:
@@ -261,11 +264,22 @@ class Fleet:
         """The files of this printer; printers whose settings name the same folder have the same store."""
         folder = self.preferences(printer).uploads or self.settings.files.uploads
         path = Path(os.path.abspath(self._file.path.parent / folder))  # noqa: PTH100 - a link is to stay one
-        return self._stores.setdefault(path, Store(path))
+        if path not in self._stores:
+            name = hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()[:16]
+            self._stores[path] = Store(path, self._file.path.parent / "analyses" / name)
+        return self._stores[path]
 
     def sharing(self, store: Store) -> list[Printer]:
         """The printers that have these files."""
         return [printer for printer in self if self.store(printer) is store]
+
+    def analyse(self, store: Store, paths: Iterable[str], *, first: bool = False) -> bool:
+        """Have these files read for what is in them; False when that is not wanted, or too many wait."""
+        return self.settings.files.analyse and all(self._analyst.want(store, path, first=first) for path in paths)
+
+    def _tell_sharing(self, store: Store, event: Event) -> None:
+        for printer in self.sharing(store):
+            printer.tell(event)
 
     def target(self, printer: Printer, *, port: str | None, baudrate: int | None, profile: str | None) -> Target:
         """What a connect request means: its own values, else the preferences, else detection."""
@@ -291,6 +305,7 @@ class Fleet:
         """Connect the printers that are to be connected at startup; they are waited for. Tidy up their files."""
         for store in {self.store(printer) for printer in self}:
             self._keep(asyncio.get_running_loop().run_in_executor(None, store.sweep))
+        self._analyst.start()
         for printer in self:
             self._connect_at_start(printer)
 
@@ -301,7 +316,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """Disconnect all printers, within a second."""
-        await asyncio.gather(*(printer.disconnect() for printer in self))
+        await asyncio.gather(self._analyst.stop(), *(printer.disconnect() for printer in self))
         if self._working:
             await asyncio.wait(self._working, timeout=STOP_TIME)
 

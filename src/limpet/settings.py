@@ -96,10 +96,12 @@ class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class FileSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[files]`: where the files to print are, below the data folder or anywhere, and how large one may be, in MiB."""
+    """`[files]`: where the files to print are, below the data folder or anywhere, and how large one may be, in MiB;
+    whether they are read for what is in them."""
 
     uploads: _Folder = "uploads"
     max_upload: Annotated[int, Meta(ge=1, le=1 << 20)] = 4096
+    analyse: bool = True
 
 
 class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ def length(text: str, tool: int = 0) -> float:
 def test_what_octoprint_says_of_its_own_test_file() -> None:
     summary = read("G28\nG1 X10 Y10 F3000\nG1 X20 Y20 E1\n").summary
     assert summary.printing == Box(10, 10, 0, 20, 20, 0)
-    assert summary.travel == Box(0, 0, 0, 10, 10, 0)
+    assert summary.travel == Box(0, 0, 0, 20, 20, 0)
     assert summary.filament[0].length == 1.0
     assert summary.filament[0].volume == pytest.approx(FILAMENT / 1000)
     # OctoPrint leaves the acceleration out and says 0.566 s.

@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import msgspec
 from aiohttp import web
+from msgspec import structs
 from yarl import URL
 
 from limpet.fleet import Fleet
@@ -225,15 +226,18 @@ async def running(
     setup_code: str | None = None,
     times: Times | None = None,
     port: int = 0,
+    analyse: bool = False,
 ) -> AsyncIterator[tuple[Client, dict[str, str]]]:
     """A server in this event loop with its data in `folder`, and the keys that were made: name -> text.
 
-    `settings` is written when there is no file yet; `wrap` may change how ports are opened.
+    `settings` is written when there is no file yet; `wrap` may change how ports are opened. Files are not analysed
+    unless `analyse` says so: it takes processes, and tells of itself.
     """
     file = SettingsFile(folder / "limpet.toml", added_ports=ports)
     if not file.path.exists():
         file.path.write_text(settings)
     loaded = file.load()
+    loaded = structs.replace(loaded, files=structs.replace(loaded.files, analyse=analyse))
     store = KeyStore(folder / "keys.json", extra_key=ADMIN_KEY)
     made = {name: store.add(name, permissions) for name, permissions in (keys or {}).items()}
     fleet = Fleet(file, loaded, wrap(openers(file, loaded)), patience=patience)

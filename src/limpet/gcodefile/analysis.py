@@ -114,3 +114,10 @@ class Analysis(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Index in `layers` of the one that is printed at this byte; None before the first."""
         index = bisect_right(self.layers, byte, key=lambda layer: layer.byte) - 1
         return index if index >= 0 else None
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """All that reading a file has brought to light: `pictures` are the contents of the summary's thumbnails."""
+
+    analysis: Analysis = Analysis()
+    pictures: tuple[bytes, ...] = ()

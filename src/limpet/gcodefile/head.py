@@ -40,6 +40,12 @@ class Bounds:
         if z > self.max_z:
             self.max_z = z
 
+    def take(self, other: Bounds) -> None:
+        """All that is in the other one."""
+        if other.min_x <= other.max_x:
+            self.add(other.min_x, other.min_y, other.min_z)
+            self.add(other.max_x, other.max_y, other.max_z)
+
     def box(self) -> Box | None:
         if self.min_x > self.max_x:
             return None

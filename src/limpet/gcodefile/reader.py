@@ -83,6 +83,7 @@ class Reader:
         head, comments = self._head, self._comments
         done = self._planner.finish(self._byte)
         layers = self._told or self._seen
+        head.travel.take(head.printing)
         return Analysis(
             summary=Summary(
                 moves=head.moves,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import structs
 
 from limpet.errors import Fault
+from limpet.gcodefile.analysis import Summary
 from limpet.printer.identity import Identity
 from limpet.printer.print import PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import (
@@ -136,6 +137,19 @@ class FileUploaded(Event, frozen=True):
     print: bool
     effective_select: bool
     effective_print: bool
+
+
+class AnalysisStarted(Event, frozen=True):
+    """A stored file is being read for what is in it."""
+
+    path: str
+
+
+class AnalysisFinished(Event, frozen=True):
+    """What is in a stored file is known."""
+
+    path: str
+    summary: Summary
 
 
 class ProfileChanged(Event, frozen=True):

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from limpet.storage.analyses import Kept
 from limpet.storage.folders import open_file, sync, temporary
 
 NAME = ".limpet-index.json"
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file: size in bytes, time of change in ns since the epoch; `hash` is its SHA-1 in hex.
 
-    A folder has only a `display`.
+    `analysis` is there once it has been read. A folder has only a `display`.
     """
 
     size: int = -1
@@ -32,6 +33,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user: str | None = None
     display: str | None = None
     userdata: Any = None
+    analysis: Kept | None = None
 
     def of(self, status: os.stat_result) -> bool:
         """Whether this is still about the file with this status."""
@@ -48,6 +50,7 @@ class Index:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] | None = None
+        self._dropped: dict[str, Kept] = {}
 
     def load(self, root: int) -> None:
         """Reads the index once; a broken one is told in the log, and begun anew."""
@@ -77,10 +80,22 @@ class Index:
         """None forgets it."""
         if self._entries is None:
             return
-        if entry is None:
-            self._entries.pop(path, None)
-        else:
+        before = self._entries.pop(path, None)
+        if before is not None and before.analysis is not None:
+            self._dropped[before.analysis.id] = before.analysis
+        if entry is not None:
             self._entries[path] = entry
+
+    @property
+    def analyses(self) -> set[str]:
+        """The ids of all that are known."""
+        return {entry.analysis.id for entry in (self._entries or {}).values() if entry.analysis is not None}
+
+    def take_dropped(self) -> list[Kept]:
+        """Analyses that no file has any more; each is told once."""
+        dropped, self._dropped = self._dropped, {}
+        known = self.analyses if dropped else set()
+        return [kept for id, kept in dropped.items() if id not in known]
 
     def below(self, path: str) -> list[str]:
         """This path and those of all that is in it."""

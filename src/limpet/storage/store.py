@@ -13,12 +13,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import structs
 
 from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
+from limpet.gcodefile.analysis import Analysis, Found, Summary, Thumbnail
 from limpet.storage import folders
+from limpet.storage.analyses import Analyses, Kept
 from limpet.storage.faults import NOTHING, explained, log
 from limpet.storage.index import Entry, Index
 from limpet.storage.names import MAX_DEPTH, new_path, old_path, shown, type_path
@@ -26,13 +30,18 @@ from limpet.storage.upload import Upload, hash_of
 
 MAX_HASHED = 1 << 26
 """Bytes of a file that somebody has copied in by hand, up to which its hash is told."""
+MAX_FOUND = 1 << 25
+"""Bytes that an analysis may have, with its pictures."""
 EXISTS = "File or folder does already exist"
 
 _Parts = tuple[str, ...]
 
 
 class StoredFile(NamedTuple):
-    """`path` is below the top of the store; size in bytes, `date` in seconds since the epoch, `hash` SHA-1 in hex."""
+    """`path` is below the top of the store; size in bytes, `date` in seconds since the epoch, `hash` SHA-1 in hex.
+
+    `analysis` is None for a file that has not been read yet, and one without moves where reading it was of no use.
+    """
 
     path: str
     name: str
@@ -43,6 +52,7 @@ class StoredFile(NamedTuple):
     hash: str | None
     user: str | None
     userdata: Any
+    analysis: Summary | None = None
 
 
 class StoredFolder(NamedTuple):
@@ -56,11 +66,32 @@ class StoredFolder(NamedTuple):
     children: tuple[StoredFile | StoredFolder, ...]
 
 
-class Store:
-    """The folder at `path`, which is made when it is first used."""
+class Reading:
+    """A file that another process analyses: it reads from `source`, and writes what it has found to `result`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str, source: int, status: os.stat_result) -> None:
+        self.path, self.source, self.status = path, source, status
+        self.result = TemporaryFile()  # noqa: SIM115 - closed with the rest
+
+    def found(self) -> Found:
+        """What has been written, once that is all; nothing when it makes no sense."""
+        self.result.seek(0)
+        try:
+            return msgspec.json.decode(self.result.read(MAX_FOUND), type=Found)
+        except msgspec.DecodeError:
+            return Found()
+
+    def close(self) -> None:
+        os.close(self.source)
+        self.result.close()
+
+
+class Store:
+    """The folder at `path`, which is made when it is first used; analyses of its files are kept in another one."""
+
+    def __init__(self, path: Path, analyses: Path | None = None) -> None:
         self.path = path
+        self._analyses = Analyses(analyses)
         self._index = Index()
         self._changing = threading.RLock()
 
@@ -85,7 +116,7 @@ class Store:
             with self._changing:
                 entry = self._entry(path, status) or Entry(size=status.st_size, mtime=status.st_mtime_ns)
                 self._index.put(path, structs.replace(entry, hash=hash))
-                self._index.save(root)
+                self._save(root)
             return file._replace(hash=hash)
 
     def look(self, path: str, *, recursive: bool = False) -> StoredFile | StoredFolder:
@@ -124,6 +155,56 @@ class Store:
                 return other
         raise Conflict(f"There are too many files with names like {name}")
 
+    # -- what is in the files --
+
+    def analysis(self, path: str) -> Analysis | None:
+        """All that is known of what is in a file; None when it is not known yet, or there is no such file."""
+        kept = self._kept(path)
+        return self._analyses.read(kept) if kept is not None else None
+
+    def thumbnail(self, path: str, size: str | None = None) -> tuple[Thumbnail, bytes]:
+        """The picture of this size (`220x124`), else the largest one, and its content. Raises NotFound."""
+        kept = self._kept(path)
+        known = kept.read().thumbnails if kept is not None else ()
+        for thumbnail in sorted(known, key=lambda each: (each.size == size, each.width * each.height), reverse=True):
+            content = self._analyses.picture(kept, thumbnail) if kept is not None else None
+            if content is not None:
+                return thumbnail, content
+        raise NotFound()
+
+    def read(self, path: str) -> Reading:
+        """A file, to be analysed; the caller closes it."""
+        with self._opened() as root, self._content(root, path) as descriptor:
+            source = os.dup(descriptor)
+            try:
+                return Reading(path, source, os.fstat(source))
+            except OSError:
+                os.close(source)
+                raise
+
+    def keep(self, reading: Reading, *, good: bool = True) -> Summary | None:
+        """What was found in a file; None when the file is gone or another one by now.
+
+        When it is no `good`, nothing is known of the file, and it need not be tried again.
+        """
+        found = reading.found() if good else Found()
+        with self._opened() as root, self._changing, self._content(root, reading.path) as descriptor:
+            status = os.fstat(descriptor)
+            if (status.st_size, status.st_mtime_ns) != (reading.status.st_size, reading.status.st_mtime_ns):
+                return None
+            entry = self._entry(reading.path, status) or Entry(size=status.st_size, mtime=status.st_mtime_ns)
+            self._index.put(reading.path, structs.replace(entry, analysis=self._analyses.keep(found)))
+            self._save(root)
+        return found.analysis.summary
+
+    def _kept(self, path: str) -> Kept | None:
+        try:
+            with self._opened() as root, self._content(root, path) as descriptor:
+                entry = self._entry(path, os.fstat(descriptor))
+        except NotFound:
+            return None
+        return entry.analysis if entry is not None else None
+
     # -- changing --
 
     def begin(self) -> Upload:
@@ -154,7 +235,7 @@ class Store:
                     display=_display(path, parts),
                 )
                 self._index.put("/".join(parts), entry)
-                self._index.save(root)
+                self._save(root)
         return self._file(parts, status)
 
     def make_folder(self, path: str) -> StoredFolder:
@@ -163,7 +244,7 @@ class Store:
         with self._opened() as root, self._changing, folders.folder(root, parts, make=True):
             if display := _display(path, parts):
                 self._index.put("/".join(parts), Entry(display=display))
-                self._index.save(root)
+                self._save(root)
         return self.listing("/".join(parts))
 
     def copy(self, path: str, destination: str) -> StoredFile | StoredFolder:
@@ -212,7 +293,7 @@ class Store:
                     os.unlink(name, dir_fd=above)
                 for gone in self._index.below(path):
                     self._index.put(gone, None)
-                self._index.save(root)
+                self._save(root)
             if is_folder:
                 shutil.rmtree(hidden, dir_fd=above)
         return is_folder
@@ -228,7 +309,8 @@ class Store:
             with self._opened() as root, self._changing:
                 folders.sweep(root)
                 if self._index.keep(set(self._known(root, ()))):
-                    self._index.save(root)
+                    self._save(root)
+                self._analyses.sweep(self._index.analyses)
         except LimpetError as error:
             log.warning("%s cannot be tidied up: %s", self.path, error)
 
@@ -259,6 +341,11 @@ class Store:
         finally:
             os.close(descriptor)
 
+    def _save(self, root: int) -> None:
+        self._index.save(root)
+        for kept in self._index.take_dropped():
+            self._analyses.forget(kept)
+
     def _status(self, above: int, name: str) -> os.stat_result:
         """Of a file or folder that is shown."""
         status = folders.status_of(above, name) if name else None
@@ -283,6 +370,7 @@ class Store:
             hash=entry.hash,
             user=entry.user,
             userdata=entry.userdata,
+            analysis=entry.analysis.read() if entry.analysis is not None else None,
         )
 
     def _folder(self, opened: int, parts: _Parts, status: os.stat_result, levels: int | None) -> StoredFolder:
@@ -341,7 +429,7 @@ class Store:
                 self._index.put(new + path[len(old) :], entry)
                 if not keep:
                     self._index.put(path, None)
-            self._index.save(root)
+            self._save(root)
 
     def _known(self, opened: int, parts: _Parts) -> Iterator[str]:
         """Paths of which the index still tells the truth."""

@@ -39,6 +39,7 @@ from limpet.web.api import (
     setup,
     sockjs,
     system,
+    thumbnails,
     traffic,
     uploads,
 )
@@ -138,6 +139,7 @@ ROUTES = (
     *setup.ROUTES,
     *sockjs.ROUTES,
     *system.ROUTES,
+    *thumbnails.ROUTES,
     *traffic.ROUTES,
     Route("GET", "/api/openapi.json", "STATUS", _describe, "This description", {200: (dict[str, Any],)}),
 )

@@ -13,6 +13,8 @@ from limpet.errors import Fault
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.state import (
     CLOSED,
+    AnalysisFinished,
+    AnalysisStarted,
     ConnectionFailed,
     FileDeselected,
     FilesChanged,
@@ -26,6 +28,8 @@ from limpet.printer.state import (
     StateChanged,
 )
 from limpet.protocol.events import CardGone, CardListed, Event, FirmwareIdentified, PositionReported, PrinterRestarted
+from limpet.storage.names import type_path
+from limpet.web.analysis import analysis_of
 from limpet.web.shapes import state_text
 
 _STATE_IDS = {
@@ -82,6 +86,11 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo("FileDeselected")]
         case FilesChanged() | FilesMoved() | FileUploaded():
             return [_of_files(event)]
+        case AnalysisStarted(path=path):
+            kind = (type_path(path) or ("gcode",))[-1]
+            return [EventInfo("MetadataAnalysisStarted", {**_stored(path), "type": kind})]
+        case AnalysisFinished(path=path, summary=summary):
+            return [EventInfo("MetadataAnalysisFinished", {**_stored(path), "result": analysis_of(summary)})]
         case CardListed() | CardGone():
             return [_OTHER_FILES]
         case ProfileChanged(what=what, id=id):
@@ -243,6 +252,10 @@ def _of_files(event: FilesChanged | FilesMoved | FileUploaded) -> EventInfo:
                 "effective_print": event.effective_print,
             }
             return EventInfo("Upload", payload)
+
+
+def _stored(path: str) -> dict[str, Any]:
+    return {"name": _name(path), "path": path, "origin": "local"}
 
 
 def _name(path: str) -> str:

@@ -16,7 +16,7 @@ from limpet.protocol.events import Event
 from limpet.protocol.gcode import list_card
 from limpet.storage.names import new_path, type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
-from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place
+from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place, unknown_in
 from limpet.web.api.job import start
 from limpet.web.auth import FORBIDDEN
 from limpet.web.call import Call, Refused, Route, answer, done
@@ -114,6 +114,7 @@ async def _unselect(call: Call, location: str, path: str, _: dict[str, Any]) -> 
 async def _copy(call: Call, location: str, path: str, body: dict[str, Any]) -> web.StreamResponse:
     store, destination = _destination(call, location, body)
     made = await asyncio.to_thread(store.copy, path, destination)
+    call.fleet.analyse(store, list(unknown_in(made)))
     tell(call, store, _added(made, "copy"), UPDATED)
     return created(call, made)
 
@@ -128,6 +129,17 @@ async def _move(call: Call, location: str, path: str, body: dict[str, Any]) -> w
     moved = FilesMoved(what, LOCAL, path, made.path, kind)
     tell(call, store, _removed(path, not kind, "move"), _added(made, "move"), moved, UPDATED)
     return created(call, made)
+
+
+async def _analyse(call: Call, location: str, path: str, _: dict[str, Any]) -> web.StreamResponse:
+    """Once more, before all others that wait; the pictures in it, too."""
+    if location != LOCAL:
+        file_on_card(call, path)
+        raise BadRequest("No analysis possible: the file is on the printer's card")
+    await _must_be_there(call, location, path)
+    if not call.fleet.analyse(call.fleet.store(call.printer), [path], first=True):
+        raise BadRequest("No analysis possible: files.analyse is off in the settings")
+    return done()
 
 
 async def _slice(call: Call, location: str, path: str, _: dict[str, Any]) -> web.StreamResponse:
@@ -147,6 +159,8 @@ _COMMANDS: dict[str, tuple[_Command, *tuple[str, ...]]] = {
     "unselect": (_unselect, "FILES_SELECT"),
     "copy": (_copy, "FILES_UPLOAD"),
     "move": (_move, "FILES_UPLOAD", "FILES_DELETE"),
+    "analyse": (_analyse, "FILES_UPLOAD"),
+    "refresh_thumbnails": (_analyse, "FILES_UPLOAD"),
     "slice": (_slice, "SLICE"),
     "uploadSd": (_upload_sd, "FILES_UPLOAD"),
 }
@@ -293,7 +307,7 @@ _COMMAND_BODY = {
             "title": "Any other command",
             "type": "object",
             "required": ["command"],
-            "properties": {"command": {"enum": ["unselect", "slice", "uploadSd"]}},
+            "properties": {"command": {"enum": ["unselect", "analyse", "refresh_thumbnails", "slice", "uploadSd"]}},
         },
     ]
 }

@@ -6,21 +6,26 @@ Source: the page "File operations" of OctoPrint's documentation, and what OctoPr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
+from limpet.analyst import MAX_WAITING
 from limpet.errors import NotFound
 from limpet.storage.folders import give_way
 from limpet.storage.names import type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
 from limpet.web import auth
+from limpet.web.analysis import AnalysisInfo, analysis_of
 from limpet.web.call import Call, Route, answer
 
 LOCAL, CARD = "local", "sdcard"
+PLUGIN = "plugin/prusaslicerthumbnails/thumbnail/"
+"""Where clients of OctoPrint's plugin for PrusaSlicer's pictures look for them, below the address of the server."""
 TRUE = ("true", "yes", "y", "1")
 """What is yes in a query or a form."""
 
@@ -29,10 +34,22 @@ SdFiles = Mapping[str, tuple[int | None, str | None]]
 
 
 class Refs(Struct, frozen=True, kw_only=True):
-    """Where a file or folder is found; only what is on this machine can be downloaded."""
+    """Where a file or folder is found; only what is on this machine can be downloaded.
+
+    `thumbnail` is the largest picture in a file, as with OctoPrint 2.0.
+    """
 
     resource: str
     download: str | UnsetType = UNSET
+    thumbnail: str | UnsetType = UNSET
+
+
+class ThumbnailInfo(Struct, frozen=True):
+    """A picture in a file: pixels, and its address."""
+
+    width: int
+    height: int
+    url: str
 
 
 class Entry(Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -49,7 +66,8 @@ class Entry(Struct, frozen=True, kw_only=True, tag_field="type"):
 class FileInfo(Entry, frozen=True, kw_only=True, tag="machinecode"):
     """A file to print: size in bytes, `date` of its last change in seconds since the epoch, `hash` SHA-1 in hex.
 
-    What is not known is not there.
+    What is not known is not there. `thumbnail` is where the plugin for PrusaSlicer's pictures has them: the path below
+    the address of this server.
     """
 
     size: int | UnsetType = UNSET
@@ -57,6 +75,10 @@ class FileInfo(Entry, frozen=True, kw_only=True, tag="machinecode"):
     hash: str | UnsetType = UNSET
     user: str | UnsetType = UNSET
     userdata: Any = UNSET
+    gcodeAnalysis: AnalysisInfo | UnsetType = UNSET  # noqa: N815
+    thumbnail: str | UnsetType = UNSET
+    thumbnail_src: str | UnsetType = UNSET
+    thumbnails: list[ThumbnailInfo] | UnsetType = UNSET
 
 
 class Prints(Struct, frozen=True, kw_only=True):
@@ -114,20 +136,35 @@ async def _told(call: Call, path: str, store: Store, more: Iterable[FileInfo]) -
     recursive = call.request.query.get("recursive", "") in TRUE
     wanted = call.request.query.get("filter", "") or "machinecode"
     base, more = base_of(call), list(more)
+    unknown: list[str] = []
 
     def look() -> web.Response:
         found = store.look(path, recursive=recursive)
+        unknown.extend(islice(unknown_in(found), MAX_WAITING))
         info = _info(base, found, only_folders=wanted not in ("machinecode", "gcode"))
         if path or isinstance(info, FileInfo):
             return answer(info)
         free, total = store.space()
         return answer(FileList(files=[*info.children, *more], free=free, total=total))
 
-    return await asyncio.to_thread(look)
+    response = await asyncio.to_thread(look)
+    # Files that were put in by hand are analysed when somebody looks.
+    call.fleet.analyse(store, unknown)
+    return response
+
+
+def unknown_in(found: StoredFile | StoredFolder) -> Iterator[str]:
+    """Paths of the files that have not been analysed."""
+    if isinstance(found, StoredFolder):
+        for child in found.children:
+            yield from unknown_in(child)
+    elif found.analysis is None:
+        yield found.path
 
 
 def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = False) -> FileInfo | FolderInfo:
     if isinstance(found, StoredFile):
+        pictures = _pictures(base, found)
         return FileInfo(
             name=found.name,
             display=found.display,
@@ -140,6 +177,10 @@ def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = F
             hash=found.hash or UNSET,
             user=found.user or UNSET,
             userdata=UNSET if found.userdata is None else found.userdata,
+            gcodeAnalysis=analysis_of(found.analysis) if found.analysis and found.analysis.moves else UNSET,
+            thumbnail=f"{PLUGIN}{quote(found.path.rpartition('.')[0])}.png?{found.date}" if pictures else UNSET,
+            thumbnail_src="prusaslicerthumbnails" if pictures else UNSET,
+            thumbnails=pictures or UNSET,
         )
     children = []
     for number, child in enumerate(found.children):
@@ -200,7 +241,23 @@ def _refs(base: str, origin: str, found: StoredFile | StoredFolder) -> Refs:
     resource = base + _resource(origin, found.path)
     if isinstance(found, StoredFolder):
         return Refs(resource=resource)
-    return Refs(resource=resource, download=f"{base}/downloads/files/{LOCAL}/{quote(found.path)}")
+    return Refs(
+        resource=resource,
+        download=f"{base}/downloads/files/{LOCAL}/{quote(found.path)}",
+        thumbnail=_picture(base, found) if found.analysis and found.analysis.thumbnails else UNSET,
+    )
+
+
+def _pictures(base: str, found: StoredFile) -> list[ThumbnailInfo]:
+    known = found.analysis.thumbnails if found.analysis else ()
+    return [
+        ThumbnailInfo(each.width, each.height, f"{_picture(base, found)}?size={each.size}")
+        for each in sorted(known, key=lambda each: each.width * each.height)
+    ]
+
+
+def _picture(base: str, found: StoredFile) -> str:
+    return f"{base}/downloads/thumbs/{LOCAL}/{quote(found.path)}"
 
 
 def _resource(origin: str, path: str) -> str:

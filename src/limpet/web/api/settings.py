@@ -72,7 +72,7 @@ def settings_of(fleet: Fleet, printer: Printer) -> SettingsInfo:
             "autoUppercaseBlacklist": ["M117", "M118", "M707", "M708"],
         },
         folder={"uploads": None, "timelapse": None, "watched": None},
-        gcodeAnalysis={"runAt": "never", "bedZ": 0.0},
+        gcodeAnalysis={"runAt": "always" if settings.files.analyse else "never", "bedZ": 0.0},
         # Home Assistant takes this for the identity of the server, and finds it in the announcements too.
         plugins={"discovery": {"upnpUuid": fleet.uuid_of(printer)}},
         scripts={"gcode": {}},

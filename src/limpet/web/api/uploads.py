@@ -100,6 +100,8 @@ async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.St
         raise Conflict("File already exists and noOverwrite was set" if str(error) == EXISTS else str(error)) from None
     wants_select, wants_print = form.says("select"), form.says("print")
     tell(call, store, FilesChanged("FileAdded", LOCAL, file.path, file.type_path, "add"), UPDATED)
+    # Whatever waits, this one is likely to be printed first.
+    call.fleet.analyse(store, [file.path], first=True)
     select_again(call, store, file)
     # A file that cannot be selected now has arrived all the same.
     may_select = call.printer.snapshot.state is State.OPERATIONAL and not call.printer.is_printing
