@@ -236,3 +236,20 @@ async def test_fifty_printers_are_operational_soon_and_each_answers_for_itself(t
         assert (await client.post("/p/p49/api/connection", {"command": "disconnect"})).status == 204
         states = [await state_at(client, f"/p/p{n}") for n in range(50)]
         assert states == ["Operational"] * 49 + ["Offline"]
+
+
+async def test_only_an_admin_may_name_a_port_that_is_not_on_offer(tmp_path: Path) -> None:
+    settings = f'{HERMETIC}[printers.far]\nport = "socket://10.0.0.7:8899"\n'
+    async with running(tmp_path, settings=settings, keys={"settings": ("SETTINGS", "STATUS")}) as (client, keys):
+
+        async def status(method: str, path: str, body: object, key: str) -> int:
+            headers = {"X-Api-Key": key, "Content-Type": "application/json"}
+            return (await client.request(method, path, headers=headers, body=msgspec.json.encode(body))).status
+
+        for port in ("socket://127.0.0.1:22", "/etc/passwd", "/dev/sda"):
+            assert await status("POST", PRINTERS, {"id": "new", "port": port}, keys["settings"]) == 403
+            assert await status("PATCH", f"{PRINTERS}/far", {"port": port}, keys["settings"]) == 403
+        assert await status("POST", PRINTERS, {"id": "new", "port": "VIRTUAL"}, keys["settings"]) == 201
+        unchanged = {"name": "Far", "port": "socket://10.0.0.7:8899"}
+        assert await status("PATCH", f"{PRINTERS}/far", unchanged, keys["settings"]) == 200
+        assert await status("PATCH", f"{PRINTERS}/far", {"port": "socket://10.0.0.8:1"}, ADMIN_KEY) == 200

@@ -11,6 +11,7 @@ from limpet.errors import BadRequest
 from limpet.fleet import AUTO, Fleet
 from limpet.printer.printer import Printer
 from limpet.settings import Reset
+from limpet.transports.ports import find
 from limpet.web.auth import base_of
 from limpet.web.call import Call, Refused, Route, answer, done, schema_of
 
@@ -118,7 +119,7 @@ async def get_printer(call: Call) -> web.StreamResponse:
 
 async def post_printer(call: Call) -> web.StreamResponse:
     new = await call.read(NewPrinter)
-    values = _checked(call, new)
+    values = _checked(call, new, None)
     del values["id"]
     printer = await call.fleet.add(new.id, values)
     response = answer(info_of(call.fleet, printer), 201)
@@ -129,7 +130,7 @@ async def post_printer(call: Call) -> web.StreamResponse:
 async def patch_printer(call: Call) -> web.StreamResponse:
     printer = _named(call)
     change = await call.read(PrinterChange)
-    values = _checked(call, change)
+    values = _checked(call, change, call.fleet.preferences(printer).port)
     default = values.pop("default", None)
     if default is False:
         raise BadRequest("default is invalid: make another printer the default one instead")
@@ -149,14 +150,17 @@ def _named(call: Call) -> Printer:
     return printer
 
 
-def _checked(call: Call, given: NewPrinter | PrinterChange) -> dict[str, Any]:
-    """What was given, if it fits."""
+def _checked(call: Call, given: NewPrinter | PrinterChange, before: str | None) -> dict[str, Any]:
+    """What was given, if it fits; `before` is the port that the printer has had so far."""
     values: dict[str, Any] = to_builtins(given)
     if "profile" in values and values["profile"] not in call.fleet.profiles:
         raise BadRequest("profile is invalid")
     port = values.get("port")
     if port is not None and port != AUTO and not port.isprintable():
         raise BadRequest("port is invalid")
+    if port not in (None, AUTO, before) and not call.caller.is_admin and find(call.fleet.ports.look(), port) is None:
+        # Whoever names a file or an address has it opened, and written to, by us.
+        raise Refused(403, "Only an admin may name a port that is none of those on offer")
     return values
 
 
