@@ -54,10 +54,8 @@ class Difference:
 
 
 NO_KEY = Difference("No valid key is a 403 on every method", status=403, body=FORBIDDEN)
-NO_500 = Difference(
-    "A body that is not understood is a 400, never a 500", status=400, body={"error": "command is invalid"}
-)
-FLAGS = "Flags are booleans"
+NO_500 = Difference("What is not understood is a 400 that says what", status=400, body={"error": "command is invalid"})
+FLAGS = "What is not understood is a 400 that says what"
 ENDED = Difference("An attempt always ends, and says why", current={"state": "Offline after error"})
 KEPT = Difference("Saving erases nothing", options={"portPreference": "VIRTUAL", "baudratePreference": 115200})
 
@@ -82,10 +80,10 @@ DIFFERENCES = {
     "conn-get-after-save-noparams": KEPT,
     "conn-get-connect-save-noparams-01-operational": KEPT,
     "conn-get-connect-while-connected-01-operational": Difference(
-        "Connecting while connected is a reconnect", current={"baudrate": 250000}
+        "A connect command connects", current={"baudrate": 250000}
     ),
     "conn-get-connect-while-connecting-01-connecting": Difference(
-        "Connecting while connecting replaces the attempt", current={"port": "VIRTUAL"}
+        "A connect command connects", current={"port": "VIRTUAL"}
     ),
     "conn-get-connect-after-error-01-opening-serial-connection": Difference(
         "An attempt always ends, and says why", current={"port": "VIRTUAL"}

@@ -43,7 +43,7 @@ class Difference:
 
 
 NO_KEY = Difference("No valid key is a 403 on every method", 403, FORBIDDEN)
-LOGIN = "Logging in needs no CSRF token"
+LOGIN = "No valid key is a 403 on every method"
 DIFFERENCES = {
     "appkeys-decision-nokey": NO_KEY,
     "login-active-missingpass": Difference(LOGIN, 400, NEITHER),
@@ -162,7 +162,7 @@ def test_each_difference_is_explained_in_the_documentation() -> None:
     reasons = {each.reason for each in DIFFERENCES.values()}
     reasons |= {
         "Keys are shown once",
-        "Permissions and groups have descriptions of our own",
+        "The words are ours",
         "No group makes an admin but `admins`",
     }
 

@@ -45,7 +45,9 @@ NOT_REPLAYED = {
 
 REASON = "An attempt always ends, and says why"
 DIFFERENCES = {
-    "op-printer-command-number": Difference("G-code is text", status=400, body={"error": "command is invalid"}),
+    "op-printer-command-number": Difference(
+        "What is not understood is a 400 that says what", status=400, body={"error": "command is invalid"}
+    ),
     "op-tool-extrude": Difference(
         "What could do harm is refused",
         status=409,

@@ -36,6 +36,31 @@ class LogsInfo(Struct, frozen=True, kw_only=True):
     total: int
 
 
+class StartupInfo(Struct, frozen=True, kw_only=True):
+    """Nothing has gone wrong at the start: Limpet would not have started."""
+
+    startup: dict[str, Any] = {}
+
+
+class Room(Struct, frozen=True, kw_only=True):
+    """Bytes of a disk."""
+
+    free: int
+    total: int
+
+
+class UsageInfo(Struct, frozen=True, kw_only=True):
+    """The disk of each folder: only that of the uploads grows."""
+
+    usage: dict[str, Room]
+
+
+class PluginsInfo(Struct, frozen=True, kw_only=True):
+    """There are no plugins."""
+
+    plugins: list[Any] = []
+
+
 class AddressInfo(Struct, frozen=True, kw_only=True):
     """Where the request came from."""
 
@@ -63,6 +88,23 @@ async def get_logs(call: Call) -> web.StreamResponse:
     return answer(LogsInfo(files=[], free=free, total=total))
 
 
+async def get_wizard(_: Call) -> web.StreamResponse:
+    return answer({})
+
+
+async def get_startup(_: Call) -> web.StreamResponse:
+    return answer(StartupInfo())
+
+
+async def get_usage(call: Call) -> web.StreamResponse:
+    free, total = await asyncio.to_thread(call.fleet.store(call.printer).space)
+    return answer(UsageInfo(usage={"uploads": Room(free=free, total=total)}))
+
+
+async def get_plugins(_: Call) -> web.StreamResponse:
+    return answer(PluginsInfo())
+
+
 async def post_test(call: Call) -> web.StreamResponse:
     body = await call.json()
     if not isinstance(body, dict) or body.get("command") != "address":
@@ -78,9 +120,22 @@ async def post_test(call: Call) -> web.StreamResponse:
 ROUTES = (
     Route("GET", "/api/languages", "SETTINGS", get_languages, "No language packs", {200: (LanguagesInfo,)}),
     Route("GET", "/api/logs", "ADMIN", get_logs, "No log files", {200: (LogsInfo,)}),
+    Route("GET", "/api/setup/wizard", "ADMIN", get_wizard, "Nothing to be set up", {200: (dict[str, Any],)}),
     Route("GET", "/api/slicing", "SLICE", get_slicing, "No slicers", {200: (dict[str, Any],)}),
+    Route("GET", "/api/system/startup", "SYSTEM", get_startup, "No faults at the start", {200: (StartupInfo,)}),
+    Route(
+        "GET", "/api/system/usage", "SYSTEM", get_usage, "The room on the disk", {200: (UsageInfo,)}, refusals=(409,)
+    ),
     Route("GET", "/api/timelapse", "TIMELAPSE_LIST", get_timelapse, "No timelapses", {200: (TimelapseInfo,)}),
     Route("GET", "/plugin/logging/logs", "ADMIN", get_logs, "No log files", {200: (LogsInfo,)}),
+    Route(
+        "GET",
+        "/plugin/pluginmanager/plugins",
+        "PLUGIN_PLUGINMANAGER_LIST",
+        get_plugins,
+        "No plugins",
+        {200: (PluginsInfo,)},
+    ),
     Route(
         "POST",
         "/api/util/test",
