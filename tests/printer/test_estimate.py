@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from limpet.gcodefile.analysis import Analysis, Layer, Point, Said, Summary
 from limpet.printer.estimate import Estimate, Outlook, total_time
+from tests.gcodefile.reading import read
 
 SIZE = 1_000_000
 HOUR = 3600.0
@@ -61,6 +62,23 @@ def test_a_wrong_plan_is_put_right_by_what_happens(pace: float) -> None:
     assert max(errors(told, 0.2)) < 0.15
     assert max(errors(told, 0.5)) < 0.06
     assert told[len(told) // 2][1].origin == "mixed-analysis"
+
+
+@pytest.mark.parametrize("limits", ["M204 S400\nM205 X3 Y3\n", "M204 S3000\nM205 X15 Y15\n"])
+def test_a_printer_of_which_the_model_knows_nothing_is_told_well_all_the_same(limits: str) -> None:
+    moves = "".join(
+        f"G1 X{number % 7 * (1 + number // 3000)} Y{number % 5 * 4} E{number} F12000\n" for number in range(30_000)
+    )
+    known, real = read(moves), read(limits + moves)
+    offset = len(limits)
+    estimate = Estimate(known, size=len(moves))
+    told = []
+    for point in real.done:
+        outlook = estimate.at(max(0, point.byte - offset), point.seconds)
+        told.append((real.summary.time - point.seconds, outlook))
+    assert abs(known.summary.time / real.summary.time - 1) > 0.2
+    assert max(errors(told, 0.2)) < 0.06
+    assert max(errors(told, 0.5)) < 0.03
 
 
 def test_heating_does_not_make_the_rest_longer() -> None:

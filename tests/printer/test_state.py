@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from limpet.errors import Fault
+from limpet.gcodefile.analysis import Summary
 from limpet.printer.connection import NEXT
 from limpet.printer.identity import Identity
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
@@ -106,7 +107,7 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
 )
-SAMPLES: dict[Any, Any] = {bool: True, int: 1, str: "x", dict[str, float]: {"X": 1.0}}
+SAMPLES: dict[Any, Any] = {bool: True, int: 1, str: "x", dict[str, float]: {"X": 1.0}, Summary: Summary()}
 
 
 @pytest.mark.parametrize(("event", "changes"), EFFECTS, ids=lambda value: type(value).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -81,6 +82,21 @@ async def test_a_file_is_told_as_octoprint_tells_it(client: Client, tmp_path: Pa
     assert 0.5 < told["estimatedPrintTime"] < 0.8
     assert told["estimatedPrintTimeOrigin"] == "model"
     assert told["layers"] == 1
+
+
+async def test_it_is_what_octoprint_says_but_for_the_acceleration(client: Client, tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "golden/files.json"
+    answers = [each["response"]["body"] for each in json.loads(golden.read_text())]
+    files = [file for body in answers if isinstance(body, dict) for file in body.get("files", ()) if "name" in file]
+    recorded = next(file["gcodeAnalysis"] for file in files if file["name"] == "bench.gcode")
+    put(tmp_path, "a.gcode")
+    told = (await analysed(client))["gcodeAnalysis"]
+    assert told.pop("estimatedPrintTime") == pytest.approx(recorded.pop("estimatedPrintTime"), rel=0.2)
+    # Its profile had no diameter.
+    assert recorded["filament"]["tool0"].pop("volume") == 0.0
+    assert told["filament"]["tool0"].pop("volume") == pytest.approx(0.0024, abs=1e-4)
+    assert {key: told[key] for key in recorded} == recorded
+    assert told.keys() - recorded.keys() == {"estimatedPrintTimeOrigin", "layers"}
 
 
 async def test_what_the_slicer_says_is_told(client: Client, tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from limpet.errors import Fault
+from limpet.gcodefile.analysis import Summary
 from limpet.printer.print import SelectedFile
 from limpet.printer.state import (
+    AnalysisFinished,
+    AnalysisStarted,
     ConnectionFailed,
     FileDeselected,
     FilesChanged,
@@ -33,6 +36,7 @@ from limpet.protocol.events import (
     SdPrintReported,
     SessionOpened,
 )
+from limpet.web.analysis import analysis_of
 from limpet.web.events import events_of
 
 PORT: dict[str, Any] = {"port": "/dev/ttyACM0", "baudrate": 250000}
@@ -45,6 +49,8 @@ OPENED = [
 ]
 HALTED = Fault("firmware_halted", "The firmware has halted", "Find the cause")
 BENCHY = SelectedFile(origin="local", path="a/benchy.gcode", name="benchy.gcode", display="Benchy", size=5, user="me")
+
+SUMMARY = Summary(moves=1, time=9.5)
 
 
 def told(*happened: Event) -> list[tuple[str, Any]]:
@@ -200,6 +206,19 @@ def test_a_print_from_the_card_is_a_state() -> None:
             [("FolderRemoved", {"storage": "local", "path": "a/b", "name": "b"})],
         ),
         (FilesChanged("UpdatedFiles", "local"), [("UpdatedFiles", {"type": "printables"})]),
+        (
+            AnalysisStarted("a/b.gco"),
+            [("MetadataAnalysisStarted", {"name": "b.gco", "path": "a/b.gco", "origin": "local", "type": "gcode"})],
+        ),
+        (
+            AnalysisFinished("a/b.gcode", SUMMARY),
+            [
+                (
+                    "MetadataAnalysisFinished",
+                    {"name": "b.gcode", "path": "a/b.gcode", "origin": "local", "result": analysis_of(SUMMARY)},
+                )
+            ],
+        ),
         (
             FilesMoved("FileMoved", "local", "a/b.gcode", "c.gcode", ("machinecode", "gcode")),
             [

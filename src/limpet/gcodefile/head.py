@@ -15,6 +15,8 @@ from limpet.gcodefile.motion import BATCH, Planner
 INCH = 25.4
 FULL_TURN = 2.0 * pi
 _STRAIGHT_ON = 1e12
+_OUTERMOST = ((0.0, 1, 0), (pi / 2, 0, 1), (pi, -1, 0), (1.5 * pi, 0, -1))
+"""Where on a circle it reaches farthest: angle, and which way."""
 
 
 class Bounds:
@@ -137,23 +139,18 @@ class Head:
         pushed = 0.0 if e is None else e - self.e
         self.x, self.y, self.z, self.e = x, y, z, self.e + pushed
         self._push(pushed)
-        prints = pushed > 0.0
+        prints = self._was_printing = pushed > 0.0
         bounds = self.printing if prints else self.travel
         bounds.add(was_x, was_y, was_z)
         bounds.add(x, y, z)
-        for quarter in range(4):
-            # Where the arc is at its outermost.
-            angle = quarter * pi / 2.0
+        for angle, way_x, way_y in _OUTERMOST:
             if (begin - angle if clockwise else angle - begin) % FULL_TURN <= turn:
-                way = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarter]
-                bounds.add(middle_x + way[0] * size, middle_y + way[1] * size, z)
-        self._was_printing = prints
+                bounds.add(middle_x + way_x * size, middle_y + way_y * size, z)
         if prints:
             self.printed_z = z
         distance = hypot(size * turn, z - was_z)
-        flat = size * turn / distance
         rise = (z - was_z) / distance
-        side = flat / size if not clockwise else -flat / size
+        side = (-turn if clockwise else turn) / distance
         first = (centre[1] * side, -centre[0] * side, rise)
         last = (-(y - middle_y) * side, (x - middle_x) * side, rise)
         # As fast as it may go round: it accelerates towards the middle all the time.

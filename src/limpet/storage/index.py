@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from limpet.storage.analyses import Kept
-from limpet.storage.folders import open_file, sync, temporary
+from limpet.storage.folders import give_way, open_file, sync, temporary
 
 NAME = ".limpet-index.json"
 MAX_BYTES = 1 << 26
@@ -108,12 +109,21 @@ class Index:
             self.put(path, None)
         return bool(gone)
 
+    def _encoded(self) -> Iterator[bytes]:
+        """A `_Content`, piece by piece: all at once, nothing else would run for as long as it takes."""
+        separator = b'{"version":1,"entries":{'
+        for number, (path, entry) in enumerate((self._entries or {}).items()):
+            give_way(number)
+            yield separator + msgspec.json.encode(path) + b":" + msgspec.json.encode(entry)
+            separator = b",\n"
+        yield b"}}" if self._entries else separator + b"}}"
+
     def save(self, root: int) -> None:
         """Writes all of it or nothing; when that fails, it is told in the log and lives on in memory."""
         try:
             with temporary(root) as (descriptor, name):
                 with open(descriptor, "wb", closefd=False) as file:
-                    file.write(msgspec.json.encode(_Content(entries=self._entries or {})))
+                    file.writelines(self._encoded())
                 os.fsync(descriptor)
                 os.replace(name, NAME, src_dir_fd=root, dst_dir_fd=root)
             sync(root)
