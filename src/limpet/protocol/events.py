@@ -98,6 +98,33 @@ class SdPrintEnded(Event, frozen=True):
     """The printer does not print from its card, or does not any more."""
 
 
+class SdPrintDone(SdPrintEnded, frozen=True):
+    """The printer has printed the file on its card to its end."""
+
+
+class CardFileOpened(Event, frozen=True):
+    """The printer has this file on its card open to print it; None for what it does not say."""
+
+    name: str | None = None
+    size: int | None = None
+
+
+class CardFileBegun(Event, frozen=True):
+    """From here on the printer writes the lines that it gets to a file on its card."""
+
+    name: str
+
+
+class CardFileSaved(Event, frozen=True):
+    """The printer has closed the file that it has written, and does what it is told again."""
+
+
+class CardRefused(Event, frozen=True):
+    """The printer cannot open a file on its card, to read or to write it."""
+
+    message: str
+
+
 class CardReady(Event, frozen=True):
     """The printer has a card of its own that it can read."""
 

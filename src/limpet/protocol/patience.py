@@ -20,6 +20,8 @@ POLL_INTERVAL = 5.0
 """Of idle line between two questions of ours where the printer reports nothing by itself."""
 POLL_INTERVAL_REPORTED = 10.0
 """The same where it does."""
+POLL_INTERVAL_CARD = 2.0
+"""The same while it prints from its card."""
 MISSED_REPORTS = 2.5
 """Intervals between reports without a byte, and the printer is asked whether it is still there."""
 LEAST_SUSPICION = 3.0

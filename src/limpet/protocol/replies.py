@@ -21,8 +21,12 @@ from limpet.protocol.events import (
     BootReported,
     BusyReported,
     CapabilityReported,
+    CardFileBegun,
+    CardFileOpened,
+    CardFileSaved,
     CardGone,
     CardReady,
+    CardRefused,
     ErrorReported,
     Event,
     FirmwareHalted,
@@ -34,6 +38,7 @@ from limpet.protocol.events import (
     PositionReported,
     PrintTimeReported,
     ResendRequested,
+    SdPrintDone,
     SdPrintEnded,
     SdPrintReported,
     TemperaturesReported,
@@ -203,6 +208,30 @@ def _card_idle(_: Match[str]) -> Iterator[Event]:
     yield SdPrintEnded()
 
 
+def _card_done(_: Match[str]) -> Iterator[Event]:
+    yield SdPrintDone()
+
+
+def _file_opened(match: Match[str]) -> Iterator[Event]:
+    yield CardFileOpened(match.group(1) or None, int(match.group(2)))
+
+
+def _current_file(match: Match[str]) -> Iterator[Event]:
+    yield CardFileOpened(match.group(1))
+
+
+def _file_begun(match: Match[str]) -> Iterator[Event]:
+    yield CardFileBegun(match.group(1).strip())
+
+
+def _file_saved(_: Match[str]) -> Iterator[Event]:
+    yield CardFileSaved()
+
+
+def _card_refused(match: Match[str]) -> Iterator[Event]:
+    yield CardRefused(match.group().rstrip("."))
+
+
 def _card_ready(_: Match[str]) -> Iterator[Event]:
     yield CardReady()
 
@@ -269,7 +298,13 @@ _ROWS = (
     _row(r"cap:\s*([A-Z0-9_]+):([01])\b", _capability),
     _row(r"(?:C:\s*)?X:\s*-?[\d.]+[\s,]+Y:", _position),
     _row(r"SD printing byte (\d{1,10})/(\d{1,10})", _card),
-    _row(r"not SD printing|done printing file", _card_idle),
+    _row(r"not SD printing", _card_idle),
+    _row(r"done printing file", _card_done),
+    _row(r"file opened:\s*(.*?)\s*size:\s*(\d{1,10})", _file_opened),
+    _row(r"current file: (?!\(no file\))(\S+)", _current_file),
+    _row(r"writing to file:(.*)", _file_begun),
+    _row(r"done saving file", _file_saved),
+    _row(r"open failed\b.*", _card_refused),
     _row(r"(?:echo:\s*)?SD card ok\b", _card_ready),
     _row(r"(?:echo:\s*)?(?:no SD card|no media|SD init fail|SD card (?:released|removed)|card removed)\b", _card_gone),
     _row(r"(?:echo:\s*)?print time:\s*(\d.*)", _print_time),

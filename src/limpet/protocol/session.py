@@ -9,7 +9,8 @@ Its rules:
 - A window of lines is in flight (window.py); the next command is taken when there is room.
 - `Resend: n` says that everything below n has arrived: writing goes on at n. An `ok` that follows belongs to it.
 - A line without an answer is written again, later and later; a printer that stays silent ends the session.
-- An idle line is asked M105 now and then, and at once when reports that used to come have stopped coming.
+- An idle line is asked M105 now and then, and at once when reports that used to come have stopped coming. While the
+  printer writes what it gets to a file on its card nothing is asked: the question would be in the file.
 - A printer has to prove itself before the session opens: it acknowledges our hello and answers M115 with a
   firmware name, or it asks for the very line that we damaged on purpose.
 - It listens before it speaks where a boot loader may be listening too: a byte would keep a board in there.
@@ -30,6 +31,8 @@ from limpet.protocol.events import (
     Acknowledged,
     BootReported,
     BusyReported,
+    CardFileBegun,
+    CardFileSaved,
     CommandAcknowledged,
     ErrorReported,
     Event,
@@ -53,6 +56,7 @@ from limpet.protocol.figures import Figures
 from limpet.protocol.firmware import UNKNOWN, Firmware, firmware_named
 from limpet.protocol.patience import (
     BUSY_GRACE,
+    POLL_INTERVAL_CARD,
     POLL_INTERVAL_REPORTED,
     answers_at_once,
     gives_up_at,
@@ -175,7 +179,7 @@ class Session:
             case _State.IDENTIFYING | _State.CHALLENGING:
                 return min(self._phase_ends, self._greeting_ends, self._line_deadline() or self._phase_ends)
             case _State.OPEN:
-                return self._line_deadline() or self._poll_at()
+                return self._line_deadline() or (None if self._is_saving else self._poll_at())
 
     def next_event(self) -> Event | None:
         return self._events.popleft() if self._events else None
@@ -256,7 +260,7 @@ class Session:
         elif self._window.in_flight:
             if now >= min(self._retry_at, self._gives_up_at()):
                 self._retry(now)
-        elif self.idle and now >= self._poll_at():
+        elif self.idle and not self._is_saving and now >= self._poll_at():
             self._poll(now)
 
     # -- greeting --
@@ -292,6 +296,7 @@ class Session:
         self._reported_at: float | None = None
         self._report_interval: float | None = None
         self._prints_from_card = False
+        self._is_saving = False
         self._card_list = CardList()
 
     def _greet(self, now: float) -> None:
@@ -438,6 +443,8 @@ class Session:
                     self._open_when_quiet(now)
             case SdPrintReported() | SdPrintEnded():
                 self._prints_from_card = isinstance(event, SdPrintReported)
+            case CardFileBegun() | CardFileSaved() if self._state is _State.OPEN:
+                self._is_saving = isinstance(event, CardFileBegun)
             case BootReported(message=message):
                 self._familiar = True
                 self._on_boot(message, now)
@@ -536,6 +543,8 @@ class Session:
 
     def _report_acknowledged(self) -> None:
         for line in self._window.newly_acknowledged():
+            if line.command.startswith("M29"):
+                self._is_saving = False
             self._events.append(CommandAcknowledged(line.command, line.tag))
 
     def _on_wait(self, now: float) -> None:
@@ -598,7 +607,8 @@ class Session:
             silent = now - self.figures.heard_at
             self._end("timeout", f"no answer to {line.command}, and nothing at all for {silent:.0f} s")
             return
-        if line.retries >= MAX_RETRIES and not takes_long(line.command, self.firmware):
+        waits_for_card = self._prints_from_card  # Behind a command of the file, which may take as long as it likes.
+        if line.retries >= MAX_RETRIES and not waits_for_card and not takes_long(line.command, self.firmware):
             self._end("timeout", f"it talks, but did not acknowledge {line.command} in {line.retries} attempts")
             return
         line.retries += 1
@@ -622,7 +632,8 @@ class Session:
         )
 
     def _poll_at(self) -> float:
-        return self._active_at + until_poll(self._report_interval, self._active_at, self.figures.heard_at)
+        wait = until_poll(self._report_interval, self._active_at, self.figures.heard_at)
+        return self._active_at + (min(wait, POLL_INTERVAL_CARD) if self._prints_from_card else wait)
 
     def _is_answer(self) -> bool:
         """The temperatures in this line were asked for: they ride on an ok, or the ok is still to come."""
