@@ -248,6 +248,42 @@ def test_users_come_with_their_rights_and_without_passwords() -> None:
         assert word in texts(made, "left")
 
 
+def test_controls_are_buttons_in_groups() -> None:
+    made = planned(
+        {
+            "controls": [
+                {"name": "Light", "command": "M355 S1"},
+                {
+                    "name": "Fan",
+                    "layout": "horizontal",
+                    "children": [
+                        {"name": "On", "commands": ["M106 S255"], "confirm": "Sure?"},
+                        {"name": "Far in", "children": [{"name": "Off", "command": "M107"}]},
+                        {"name": "Speed", "command": "M106 S%(speed)s", "input": [{"parameter": "speed"}]},
+                        {"name": "Empty"},
+                        7,
+                    ],
+                },
+            ]
+        }
+    )
+
+    assert made.settings == {
+        ("controls", "light", "name"): "Light",
+        ("controls", "light", "commands"): ["M355 S1"],
+        ("controls", "fan_on", "name"): "On",
+        ("controls", "fan_on", "commands"): ["M106 S255"],
+        ("controls", "fan_on", "confirm"): "Sure?",
+        ("controls", "fan_on", "group"): "Fan",
+        ("controls", "fan_off", "name"): "Off",
+        ("controls", "fan_off", "commands"): ["M107"],
+        ("controls", "fan_off", "group"): "Fan",
+    }
+    left = texts(made, "left")
+    assert "controls, Fan, 'Speed': Limpet's controls have no input" in left
+    assert "no such setting" not in left
+
+
 OPERATOR = list(GROUPS["users"].permissions)
 
 

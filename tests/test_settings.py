@@ -21,6 +21,7 @@ from limpet.settings import (
     BAUDRATES,
     AppearanceSettings,
     CommandSettings,
+    ControlSettings,
     FileSettings,
     PortSettings,
     Preset,
@@ -692,6 +693,7 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
         "webcam": WebcamSettings,
         "presets.<id>": Preset,
         "commands.<id>": CommandSettings,
+        "controls.<id>": ControlSettings,
         "files": FileSettings,
         "profiles.<id>": Profile,
         "printers.<id>": PrinterSettings,
@@ -702,7 +704,7 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             unset = {"printers.<id>": "detect", "profiles.<id>": "the volume's"}.get(table, "none")
             if field.name.startswith("passthrough"):
                 unset = "off"
-            missing = "must be there" if field.name == "run" else "the id"
+            missing = "must be there" if field.name in ("run", "commands") else "the id"
             if field.name == "uploads":
                 unset = "`files.uploads`"
             default = {None: unset, msgspec.NODEFAULT: missing, (): "`[]`"}.get(field.default)

@@ -33,6 +33,7 @@ _Degrees = Annotated[float, Meta(ge=0, le=1000)]
 COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "white")
 """What OctoPrint offers as the color of a server."""
 _Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
+_Line = Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^\\x00-\\x1f]*$")]
 _Network = Annotated[str, Meta(max_length=50)]
 _Folder = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^[^\\x00]*$")]
 
@@ -95,6 +96,15 @@ class CommandSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     confirm: Annotated[str, Meta(max_length=1024)] | None = None
 
 
+class ControlSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[controls.<id>]`: a button that clients show, in a `group` of them; `commands` is G-code that they send."""
+
+    name: _Name
+    commands: Annotated[tuple[_Line, ...], Meta(min_length=1, max_length=100)]
+    confirm: Annotated[str, Meta(max_length=1024)] | None = None
+    group: _Name | None = None
+
+
 class FileSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[files]`: where the files to print are, below the data folder or anywhere, and how large one may be, in MiB;
     whether they are read for what is in them."""
@@ -136,6 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webcam: WebcamSettings = WebcamSettings()
     presets: dict[str, Preset] = field(default_factory=lambda: dict(PRESETS))
     commands: dict[str, CommandSettings] = {}
+    controls: dict[str, ControlSettings] = {}
     files: FileSettings = FileSettings()
     profiles: dict[str, Profile] = field(default_factory=lambda: {DEFAULT_PROFILE: Profile(name="Default")})
     printers: dict[str, PrinterSettings] = field(
@@ -172,6 +183,10 @@ def decode(data: Mapping[str, Any]) -> Settings:
         commands={
             id_: _named(id_, table, CommandSettings, ("commands", id_))
             for id_, table in _table(data, "commands").items()
+        },
+        controls={
+            id_: _named(id_, table, ControlSettings, ("controls", id_))
+            for id_, table in _table(data, "controls").items()
         },
         files=_convert(_table(data, "files"), FileSettings, ("files",)),
         profiles=profiles,

@@ -163,3 +163,32 @@ async def test_a_command_that_cannot_be_run_says_why(
         answer = await limpet.post(f"/api/system/commands/{path}", {})
         assert answer.status == status
         assert words in answer.json()["error"]
+
+
+async def test_controls_are_told_in_their_groups(tmp_path: Path) -> None:
+    settings = """
+[controls.light]
+commands = ["M355 S1"]
+[controls.fan_on]
+name = "On"
+commands = ["M106 S255"]
+confirm = "Sure?"
+group = "Fan"
+[controls.fan_off]
+name = "Off"
+commands = ["M107"]
+group = "Fan"
+"""
+    async with running(tmp_path, settings=HERMETIC + settings) as (client, _):
+        controls = [
+            {"name": "light", "commands": ["M355 S1"]},
+            {
+                "name": "Fan",
+                "children": [
+                    {"name": "On", "commands": ["M106 S255"], "confirm": "Sure?"},
+                    {"name": "Off", "commands": ["M107"]},
+                ],
+            },
+        ]
+        assert (await client.get("/api/printer/command/custom")).json() == {"controls": controls}
+        assert (await client.get("/api/settings")).json()["controls"] == controls

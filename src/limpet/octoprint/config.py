@@ -29,6 +29,7 @@ from limpet.settings import (
     COLORS,
     AppearanceSettings,
     CommandSettings,
+    ControlSettings,
     PortSettings,
     Preset,
     PrinterSettings,
@@ -43,6 +44,7 @@ def take_settings(moving: Moving, config: Mapping[str, Any], profiles: Mapping[s
     _looks(moving, config)
     _presets(moving, mapping(config.get("temperature")).get("profiles"))
     _commands(moving, config)
+    _controls(moving, config.get("controls"), None)
     _profiles(moving, profiles, mapping(config.get("printerProfiles")).get("default"))
 
 
@@ -113,6 +115,7 @@ _CORE = (
     ("systemRestartCommand", "reboot", "Reboot"),
     ("systemShutdownCommand", "shutdown", "Shut down"),
 )
+MAX_CONTAINERS = 5
 _SHELL = re.compile(r"[|&;<>$`*?\[\]{}()~#!\n]")
 
 
@@ -146,6 +149,25 @@ def _command(moving: Moving, source: str, id_: str, table: Mapping[str, Any], co
         moving.tell("left", f"{source}: {shown(text)} is about OctoPrint; name what is right here in commands.{id_}")
     else:
         moving.set_table(source, ("commands", id_), {**table, "run": words}, CommandSettings)
+
+
+_MORE_THAN_A_BUTTON = ("input", "regex", "template", "script", "javascript", "enabled")
+
+
+def _controls(moving: Moving, controls: Any, group: str | None, depth: int = 0) -> None:
+    """Buttons, and containers of them, which are one group each however deep they are."""
+    for number, control in enumerate(map(mapping, items(controls)), 1):
+        name = text_of(control.get("name"))
+        source = f"controls, {group + ', ' if group else ''}{shown(name) if name else f'number {number}'}"
+        if (children := control.get("children")) and depth < MAX_CONTAINERS:
+            _controls(moving, children, group or name or None, depth + 1)
+        elif more := [key for key in _MORE_THAN_A_BUTTON if control.get(key)]:
+            moving.tell("left", f"{source}: Limpet's controls have no {more[0]}")
+        elif id_ := id_of(moving, source, f"{group or ''} {name}"):
+            commands = [control["command"]] if control.get("command") else control.get("commands")
+            given = {"name": name, "commands": commands, "confirm": control.get("confirm") or None, "group": group}
+            table = {key: value for key, value in given.items() if value is not None or key == "commands"}
+            moving.set_table(source, ("controls", id_), table, ControlSettings)
 
 
 _PROFILE: dict[str, KeyPath] = {
@@ -228,6 +250,8 @@ def tell_rest(moving: Moving, config: Mapping[str, Any]) -> None:
     """What is left of config.yaml. Names, never values: there are secrets among them."""
     for section, content in list(config.items())[:MAX_ENTRIES]:
         table = mapping(content)
+        if section == "controls" and isinstance(content, list):
+            continue
         if section == "plugins":
             if names := [text_of(name) for name in table if name not in _PLUGINS]:
                 moving.tell("left", f"plugins: {', '.join(names)}: Limpet has no plugins")

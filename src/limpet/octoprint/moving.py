@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from limpet.permissions import GROUPS, Group
-from limpet.settings import DEFAULT_PRINTER, CommandSettings
+from limpet.settings import DEFAULT_PRINTER, CommandSettings, ControlSettings
 from limpet.toml_text import KeyPath
 
 MAX_ENTRIES = 1000
@@ -182,10 +182,17 @@ def id_of(moving: Moving, source: str, name: Any) -> str | None:
     return id_ or None
 
 
+_NEEDED: dict[type[Struct], dict[str, Any]] = {
+    CommandSettings: {"run": ["run"]},
+    ControlSettings: {"commands": ["commands"]},
+}
+"""Fields that there have to be, for the look at another one alone."""
+
+
 def fault_of(kind: type[Struct], table: Mapping[str, Any]) -> str:
     """What is wrong with these fields; nothing is the empty text."""
     named = {"name": "name"} if "name" in kind.__struct_fields__ else {}
-    needed = {"run": ["run"]} if kind is CommandSettings else {}
+    needed = _NEEDED.get(kind, {})
     try:
         msgspec.convert({**named, **needed, **table}, kind)
     except msgspec.ValidationError as error:

@@ -22,6 +22,7 @@ from limpet.web.api import access as users
 from limpet.web.api import (
     appkeys,
     connection,
+    controls,
     downloads,
     empty,
     file_commands,
@@ -121,6 +122,7 @@ ROUTES = (
     *users.ROUTES,
     *appkeys.ROUTES,
     *connection.ROUTES,
+    *controls.ROUTES,
     *downloads.ROUTES,
     *empty.ROUTES,
     *files.ROUTES,

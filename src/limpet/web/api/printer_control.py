@@ -9,7 +9,6 @@ import re
 from typing import Any
 
 from aiohttp import web
-from msgspec import Struct
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer import control
@@ -20,17 +19,11 @@ from limpet.protocol import gcode
 from limpet.protocol.commands import MAX_COMMAND_LENGTH
 from limpet.protocol.events import CardGone
 from limpet.web.api.printer import NO_BED, NO_CHAMBER, require_operational
-from limpet.web.call import Call, Handler, Refused, Route, answer, done
+from limpet.web.call import Call, Handler, Refused, Route, done
 from limpet.web.commands import command_of, flag, number, schema
 
 _TOOL = re.compile(r"tool(\d|[1-9]\d)")
 _PLACEHOLDER = re.compile(r"%(?:%|\((\w+)\)(?:\.(\d))?([sdfg]))")
-
-
-class Controls(Struct, frozen=True, kw_only=True):
-    """Controls of one's own on a page: there are none."""
-
-    controls: tuple[dict[str, Any], ...] = ()
 
 
 # -- temperatures and filament --
@@ -222,10 +215,6 @@ def _filled(line: str, parameters: dict[str, Any]) -> str:
     return _PLACEHOLDER.sub(value, line)
 
 
-async def get_controls(_: Call) -> web.StreamResponse:
-    return answer(Controls())
-
-
 # -- how they are described --
 
 _NUMBER = {"type": "number"}
@@ -274,7 +263,6 @@ ROUTES = (
     _route("/api/printer/bed", post_bed, "Target and offset of the bed", _HEATER_BODY),
     _route("/api/printer/chamber", post_chamber, "Target and offset of the chamber", _HEATER_BODY),
     _route("/api/printer/command", post_command, "Send G-code", _COMMAND_BODY, 404),
-    Route("GET", "/api/printer/command/custom", "CONTROL", get_controls, "Controls of one's own", {200: (Controls,)}),
     _route("/api/printer/printhead", post_printhead, "Jog, home, feed rate", _PRINTHEAD_BODY),
     _route(
         "/api/printer/sd",

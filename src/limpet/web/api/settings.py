@@ -15,6 +15,7 @@ from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
 from limpet.settings import COLORS, Settings
 from limpet.toml_text import KeyPath, Value
+from limpet.web.api.controls import ControlInfo, controls_of
 from limpet.web.call import Call, Route, answer
 
 TERMINAL_FILTERS = [
@@ -30,7 +31,7 @@ class SettingsInfo(Struct, frozen=True, kw_only=True):
 
     api: dict[str, Any]
     appearance: dict[str, Any]
-    controls: list[Any]
+    controls: tuple[ControlInfo, ...]
     feature: dict[str, Any]
     folder: dict[str, Any]
     gcodeAnalysis: dict[str, Any]  # noqa: N815
@@ -61,7 +62,7 @@ def settings_of(fleet: Fleet, printer: Printer) -> SettingsInfo:
             "closeModalsWithClick": True,
             "showInternalFilename": True,
         },
-        controls=[],
+        controls=controls_of(settings.controls.values()),
         feature={
             "sdSupport": True,
             "temperatureGraph": True,
