@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 
 from limpet.users import UserStore
 from tests.web.people import PASSWORD
-from tests.web.server import HERMETIC, IMPATIENT, Client, running
+from tests.web.server import HERMETIC, IMPATIENT, Client, eventually, running
 
 pytest.importorskip("playwright.async_api", reason="playwright is not installed: scripts/browser")
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
@@ -43,6 +44,7 @@ class Visit:
         users: Sequence[str] = ("ada",),
         setup: bool = False,
         logged_in: bool = True,
+        user: str = "ada",
         ports: Sequence[str] = (),
         size: Mapping[str, int] = DESKTOP,
         dark: bool = False,
@@ -55,6 +57,7 @@ class Visit:
         self._settings = HERMETIC + settings
         self._users = () if setup else users
         self._setup = setup
+        self._user = user
         self._logged_in = logged_in and not setup
         self._ports = ports
         self._size, self._dark = size, dark
@@ -75,7 +78,7 @@ class Visit:
         self.context.set_default_timeout(10_000)
         if self._logged_in:
             answer = await self.context.request.post(
-                self.client.address + "api/login", data={"user": "ada", "pass": PASSWORD, "remember": True}
+                self.client.address + "api/login", data={"user": self._user, "pass": PASSWORD, "remember": True}
             )
             assert answer.ok
         self.page = await self.open("/")
@@ -151,3 +154,40 @@ class Visit:
         await self.field("Port").select_option(port)
         await self.button("Connect").click()
         await self.state_is("Operational")
+
+    async def upload(self, button: str, files: Mapping[str, Sequence[str]]) -> None:
+        """By this button; each file is its lines."""
+        async with self.page.expect_file_chooser() as chooser:
+            await self.button(button).click()
+        await (await chooser.value).set_files(
+            [
+                {"name": name, "mimeType": "text/plain", "buffer": "".join(f"{line}\n" for line in lines).encode()}
+                for name, lines in files.items()
+            ]
+        )
+        await self.sees(f"{list(files)[-1]} is there.")
+
+    async def section(self, name: str) -> None:
+        """Of the settings."""
+        await self.page.get_by_role("navigation", name="Settings").get_by_role("link", name=name).click()
+
+    async def lines(self) -> list[str]:
+        """What has been written to the printer lately, without line numbers and checksums."""
+        recent = [line for _, line in self.client.fleet.default.recent if line.startswith("> ")]
+        return [re.sub(r"^> (N\d+ )?|\*\d+$", "", line) for line in recent]
+
+    async def wrote(self, *expected: str) -> None:
+        """Each of these goes to the printer."""
+
+        async def all_there() -> bool:
+            lines = await self.lines()
+            return all(line in lines for line in expected)
+
+        await self.eventually(all_there)
+
+    async def eventually(self, condition: Callable[[], Any], within: float = 10.0) -> None:
+        await eventually(condition, within)
+
+
+def moves(count: int) -> list[str]:
+    return [f"G1 X{at % 200} Y{at * 7 % 200} F6000" for at in range(count)]

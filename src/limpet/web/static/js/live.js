@@ -1,6 +1,6 @@
 // One printer as it is now: what the push tells, and what has to be asked for because of it.
 
-import { base, get, namedPrinter, onRefused } from "./api.js";
+import { get, namedPrinter, onRefused } from "./api.js";
 import * as lines from "./lines.js";
 import { recognise, ticket } from "./people.js";
 import { listen } from "./push.js";
@@ -23,9 +23,12 @@ export async function loadPrinters() {
 export const ourPrinter = () =>
     store.printers.value?.find((each) => (namedPrinter ? each.id === namedPrinter : each.default));
 
-/** Follow the printer of this page, until the page is left. */
+/** Follow the printer of this page, until the page is left; at once, when somebody has logged in again. */
 export function start() {
-    if (push) return;
+    if (push) {
+        push.atOnce();
+        return;
+    }
     push = listen(ticket, {
         open: isBack,
         away: () => (store.awaySince.value ||= Date.now()),
@@ -43,12 +46,6 @@ export function start() {
     });
     setInterval(() => !document.hidden && !store.awaySince.value && refresh.connection(), LINK_INTERVAL);
     onRefused(() => recognise().catch(() => {}));
-}
-
-/** The socket is to be opened at once: somebody has just logged in. */
-export function arrived() {
-    if (push) push.atOnce();
-    else start();
 }
 
 /** From now on the lines on the wire are wanted; the newest come at once. */
@@ -140,6 +137,10 @@ const EVENTS = {
     Connected: () => refresh.connection(),
     Disconnected: () => refresh.connection(),
     Error: () => refresh.connection(),
+    ConnectionsAutorefreshed: () => {
+        refresh.ports();
+        refresh.connection();
+    },
     UpdatedFiles: changedFiles,
     MetadataAnalysisFinished: changedFiles,
     PrintDone: ({ name }) => {
@@ -157,5 +158,3 @@ const EVENTS = {
         store.settingsChanged.value += 1;
     },
 };
-
-export const address = base;

@@ -15,6 +15,9 @@ import "./tab.js";
 
 /** Views that are loaded when they are first shown. */
 const LATER = {
+    files: () => import("./panels/files.js").then(({ Files }) => Files),
+    terminal: () => import("./panels/terminal.js").then(({ Terminal }) => Terminal),
+    settings: () => import("./panels/settings.js").then(({ Settings }) => Settings),
     overview: () => import("./panels/overview.js").then(({ Overview }) => Overview),
 };
 const loaded = {};

@@ -17,9 +17,14 @@ export async function attempt(deed, done) {
 }
 
 /** `kind`: main, quiet, danger or plain. While what `onClick` returns is under way it cannot be pressed again. */
-export function Button({ icon, label, kind = "plain", onClick, disabled, children, small, ...more }) {
+export function Button({ icon, label, kind = "plain", onClick, disabled, children, small, place = "", ...more }) {
     const [busy, setBusy] = useState(false);
     const press = async (event) => {
+        // Not disabled: that would take the focus away from whoever presses it by a key.
+        if (busy) {
+            event.preventDefault();
+            return;
+        }
         const deed = onClick?.(event);
         if (!deed?.then) return;
         setBusy(true);
@@ -30,11 +35,11 @@ export function Button({ icon, label, kind = "plain", onClick, disabled, childre
     return html`
         <button
             type=${more.type ?? "button"}
-            class=${`button ${kind} ${bare ? "bare" : ""} ${small ? "small" : ""}`}
+            class=${`button ${kind} ${bare ? "bare" : ""} ${small ? "small" : ""} ${place}`}
             aria-label=${bare ? label : undefined}
             title=${bare ? label : more.title}
             aria-busy=${busy || undefined}
-            disabled=${disabled || busy}
+            disabled=${disabled}
             onClick=${press}
             ...${more}
         >

@@ -8,10 +8,15 @@ import { logOut } from "../people.js";
 import { route } from "../route.js";
 import { awaySince, flags, isPrinting, may, me, printers, state } from "../store.js";
 import { duration } from "../words.js";
+import { Prompt } from "./prompt.js";
 import { Stop } from "./stop.js";
+import { Uploads } from "./uploads.js";
 
 const VIEWS = [
     ["", "Printer", "printer", "STATUS"],
+    ["files", "Files", "files", "FILES_LIST"],
+    ["terminal", "Terminal", "terminal", "MONITOR_TERMINAL"],
+    ["settings", "Settings", "settings", "STATUS"],
 ];
 
 export const Shell = ({ printer, children }) => html`
@@ -33,6 +38,7 @@ export const Shell = ({ printer, children }) => html`
     </header>
     <${Away} />
     <main id="main" tabindex="-1">${children}</main>
+    ${printer && html`<${Uploads} /><${Prompt} />`}
 `;
 
 function skip(event) {

@@ -1,0 +1,141 @@
+// Moving the head, pushing filament, fan and speeds.
+
+import { html, useSignal } from "../../vendor/preact.js";
+import { post } from "../api.js";
+import { attempt, Button, Card, Choice } from "../parts.js";
+import { isOperational, isPrinting, profile } from "../store.js";
+import { plain } from "../words.js";
+
+const STEPS = ["0.1", "1", "10", "100"];
+const FULL_FAN = 255;
+/** Key -> axis and direction, for whoever has the focus in the pad. */
+const KEYS = {
+    ArrowLeft: ["x", -1],
+    ArrowRight: ["x", 1],
+    ArrowUp: ["y", 1],
+    ArrowDown: ["y", -1],
+    PageUp: ["z", 1],
+    PageDown: ["z", -1],
+};
+
+const head = (command, more) => attempt(() => post("/api/printer/printhead", { command, ...more }));
+const gcode = (text) => attempt(() => post("/api/printer/command", { command: text }));
+
+export const Control = () => html`
+    <${Card} title="Move" kind="move"><${Pad} /><//>
+    <${Card} title="Filament" kind="filament"><${Extruder} /><//>
+    <${Card} title="Fan and speed" kind="speeds">
+        <${Percentage} label="Fan" most=${100} send=${(percent) => gcode(percent ? `M106 S${Math.round((FULL_FAN * percent) / 100)}` : "M107")} start=${0} off />
+        <${Percentage} label="Print speed" most=${300} least=${1} send=${(percent) => head("feedrate", { factor: percent })} start=${100} />
+        <${Percentage} label="Flow" most=${200} least=${1} send=${(percent) => attempt(() => post("/api/printer/tool", { command: "flowrate", factor: percent }))} start=${100} />
+    <//>
+`;
+
+function Pad() {
+    const step = useSignal("10");
+    const still = !isOperational.value || isPrinting.value;
+    const jog = (axis, direction) => {
+        const inverted = profile.value?.axes?.[axis]?.inverted ? -1 : 1;
+        return head("jog", { [axis]: direction * inverted * Number(step.value) });
+    };
+    const home = (...axes) => head("home", { axes });
+    const press = (event) => {
+        if (still || event.ctrlKey || event.altKey || event.metaKey || event.target.type === "radio") return;
+        const digit = STEPS[Number(event.key) - 1];
+        if (digit) step.value = digit;
+        else if (KEYS[event.key]) jog(...KEYS[event.key]);
+        else if (event.key === "Home") home("x", "y", "z");
+        else return;
+        event.preventDefault();
+    };
+    const go = (place, icon, axis, direction) => html`
+        <${Button} place=${`pad-${place}`} icon=${icon} label=${`${axis.toUpperCase()} ${direction > 0 ? "plus" : "minus"} ${step.value} mm`} disabled=${still} onClick=${() => jog(axis, direction)} />
+    `;
+    return html`
+        <div class="pads" role="group" aria-label="Jog" aria-describedby="pad-keys" onKeyDown=${press}>
+            <div class="pad">
+                ${go("up", "up", "y", 1)}${go("left", "left", "x", -1)}
+                <${Button} place="pad-home" icon="home" label="Home X and Y" disabled=${still} onClick=${() => home("x", "y")} />
+                ${go("right", "right", "x", 1)}${go("down", "down", "y", -1)}
+                <span class="axis pad-name" aria-hidden="true">X Y</span>
+            </div>
+            <div class="pad tall">
+                ${go("up", "up", "z", 1)}
+                <${Button} place="pad-home" icon="home" label="Home Z" disabled=${still} onClick=${() => home("z")} />
+                ${go("down", "down", "z", -1)}
+                <span class="axis pad-name" aria-hidden="true">Z</span>
+            </div>
+        </div>
+        <div class="row between">
+            <fieldset class="segments">
+                <legend class="unseen">Step in mm</legend>
+                ${STEPS.map(
+                    (each) => html`<label key=${each}>
+                        <input type="radio" name="step" checked=${step.value === each} onChange=${() => (step.value = each)} /><span>${plain(Number(each))}</span>
+                    </label>`,
+                )}
+            </fieldset>
+            <span class="soft small">mm</span>
+        </div>
+        <div class="row">
+            <${Button} icon="home" disabled=${still} onClick=${() => home("x", "y", "z")}>Home all<//>
+            <${Button} disabled=${still} onClick=${() => gcode("M84")}>Motors off<//>
+        </div>
+        <p class="hint keys" id="pad-keys">With the focus on the arrows: arrow keys move X and Y, Page up and Page down Z, 1 to 4 choose the step, Home homes.</p>
+    `;
+}
+
+function Extruder() {
+    const [amount, tool] = [useSignal(""), useSignal("tool0")];
+    const tools = profile.value?.extruder?.count ?? 1;
+    const length = () => Number((amount.value || String(profile.value?.extruder?.defaultExtrusionLength ?? 5)).replace(",", "."));
+    const still = !isOperational.value || isPrinting.value;
+    const push = (direction) =>
+        attempt(async () => {
+            if (!(length() > 0)) throw new Error("The amount is a number of mm.");
+            if (tools > 1) await post("/api/printer/tool", { command: "select", tool: tool.value });
+            await post("/api/printer/tool", { command: "extrude", amount: direction * length() });
+        });
+    return html`
+        ${tools > 1 && html`<${Choice} label="Tool" value=${tool} options=${Array.from({ length: tools }, (_, at) => [`tool${at}`, `Nozzle ${at + 1}`])} />`}
+        <div class="push">
+            <div class="field">
+                <label for="amount">Amount in mm</label>
+                <input id="amount" inputmode="decimal" placeholder=${plain(profile.value?.extruder?.defaultExtrusionLength ?? 5)} value=${amount.value}
+                    onInput=${({ currentTarget }) => (amount.value = currentTarget.value)} disabled=${still} />
+            </div>
+            <${Button} icon="down" disabled=${still} onClick=${() => push(1)}>Extrude<//>
+            <${Button} icon="up" disabled=${still} onClick=${() => push(-1)}>Retract<//>
+        </div>
+    `;
+}
+
+/** A slider that sends what it is set to when it is let go. */
+function Percentage({ label, least = 0, most, send, start, off }) {
+    const value = useSignal(start);
+    const id = `rate-${label.replace(" ", "-").toLowerCase()}`;
+    const set = (percent) => {
+        value.value = percent;
+        return send(percent);
+    };
+    return html`
+        <div class="slider">
+            <label for=${id}>${label}</label>
+            <output for=${id} class="number">${value.value} %</output>
+            <input
+                type="range"
+                id=${id}
+                min=${least}
+                max=${most}
+                step="1"
+                value=${value.value}
+                disabled=${!isOperational.value}
+                aria-valuetext=${`${value.value} percent`}
+                onInput=${({ currentTarget }) => (value.value = Number(currentTarget.value))}
+                onChange=${({ currentTarget }) => set(Number(currentTarget.value))}
+            />
+            <${Button} small kind="quiet" disabled=${!isOperational.value || value.value === start} aria-label=${off ? `${label} Off` : `Reset ${label}`}
+                onClick=${() => set(start)}>${off ? "Off" : "Reset"}<//>
+        </div>
+    `;
+}

@@ -1,0 +1,143 @@
+// The job: which file, how far it is, and when it will be done.
+
+import { html, useEffect, useSignal } from "../../vendor/preact.js";
+import { get, inPath, post } from "../api.js";
+import { attempt, Bar, Button, Card, Confirm, Facts } from "../parts.js";
+import { connection, extra, filesChanged, flags, fraction, height, isOperational, isPrinting, job, may, progress, state } from "../store.js";
+import { clock, duration, finePercent, percent, plain, size, whole } from "../words.js";
+import { Thumbnail } from "./thumbnail.js";
+import { UploadButton } from "./uploads.js";
+
+export const command = (name, more = {}) => attempt(() => post("/api/job", { command: name, ...more }));
+
+export function Job() {
+    const { file } = job.value;
+    if (!file?.path && !isPrinting.value) return html`<${NoFile} />`;
+    return html`
+        <${Card} title=${isPrinting.value ? state.value.text : "Job"} kind="job">
+            <${About} file=${file} />
+            ${isPrinting.value ? html`<${Progress} />` : html`<${Ready} />`}
+        <//>
+    `;
+}
+
+const NoFile = () => html`
+    <${Card} title="Job" kind="job">
+        <p class="soft">No file is selected. Drop one anywhere on this page, or choose one that is there.</p>
+        <div class="row">
+            ${may("FILES_UPLOAD") && html`<${UploadButton} select=${true} kind="main" />`}
+            ${may("FILES_LIST") && html`<a class="button" href="#/files">Choose a file</a>`}
+        </div>
+    <//>
+`;
+
+/** What is known about the file besides its name; null before it is. */
+function useDetails(file) {
+    const details = useSignal(null);
+    useEffect(() => {
+        details.value = null;
+        if (!file.path || !file.origin || !may("FILES_LIST")) return;
+        get(`/api/files/${file.origin}/${inPath(file.path)}`).then((found) => (details.value = found), () => {});
+    }, [file.origin, file.path, file.date, filesChanged.value]);
+    return details.value;
+}
+
+function About({ file }) {
+    const details = useDetails(file);
+    const analysis = details?.gcodeAnalysis;
+    const estimate = job.value.estimatedPrintTime ?? analysis?.estimatedPrintTime;
+    return html`
+        <div class="about">
+            <${Thumbnail} file=${details} />
+            <div>
+                <p class="lead">${file.display ?? file.name ?? "A print from the printer's own card"}</p>
+                <p class="soft small">
+                    ${[
+                        file.origin === "sdcard" && "on the printer's card",
+                        file.size && size(file.size),
+                        estimate && `about ${duration(estimate)}`,
+                        filamentOf(job.value.filament ?? analysis?.filament),
+                    ]
+                        .filter(Boolean)
+                        .join(" · ")}
+                </p>
+            </div>
+        </div>
+    `;
+}
+
+export function filamentOf(tools) {
+    const lengths = Object.values(tools ?? {}).map((tool) => tool?.length).filter(Number.isFinite);
+    const all = lengths.reduce((sum, each) => sum + each, 0);
+    return all > 0 ? `${plain(Math.round(all / 100) / 10)} m of filament` : "";
+}
+
+function Ready() {
+    const { completion, printTime } = progress.value;
+    const done = completion === 100 && printTime !== null;
+    const allowed = may("PRINT") && isOperational.value;
+    return html`
+        ${done && html`<p>Printed in ${duration(printTime)}.</p>`}
+        <div class="row">
+            <${Button} kind="main" icon="play" disabled=${!allowed} onClick=${() => command("start")}>${done ? "Print again" : "Print"}<//>
+            ${may("FILES_SELECT") &&
+            html`<${Button} onClick=${() => attempt(() => post(`/api/files/${job.value.file.origin}/${inPath(job.value.file.path)}`, { command: "unselect" }))}>Deselect<//>`}
+        </div>
+    `;
+}
+
+function Progress() {
+    const { printTime, printTimeLeft } = progress.value;
+    const done = fraction.value;
+    const { layer, layers } = layerOf(extra.value);
+    const ends = Number.isFinite(printTimeLeft) && !flags.value.paused ? clock(Date.now() / 1000 + printTimeLeft) : null;
+    return html`
+        <div class="progress">
+            <p class="percent number">${done === null ? "…" : (done < 0.1 ? finePercent : percent)(done)}</p>
+            <${Bar} fraction=${done} label="Progress of the print" />
+        </div>
+        <${Facts}
+            facts=${[
+                ["Time left", Number.isFinite(printTimeLeft) ? duration(printTimeLeft) : done === null ? null : "not known yet"],
+                ["Done at", ends],
+                ["Printing for", Number.isFinite(printTime) ? duration(printTime) : null],
+                ["Layer", layer === null ? null : layers ? `${whole(layer)} of ${whole(layers)}` : whole(layer)],
+                ["Height", height.value === null ? null : `${plain(height.value)} mm`],
+            ]}
+        />
+        ${may("PRINT") && html`<${Brakes} />`}
+    `;
+}
+
+function layerOf(known) {
+    const layer = known.layer ?? null;
+    return { layer: layer?.current ?? layer, layers: layer?.total ?? known.layers ?? null };
+}
+
+/** Pause, resume and cancel; cancelling is asked once more. */
+function Brakes() {
+    const asking = useSignal(false);
+    const { paused, pausing, cancelling, resuming, finishing } = flags.value;
+    const busy = pausing || cancelling || resuming || finishing;
+    // What the printer prints from its own card was not started here, and only its own commands reach it.
+    const ofCard = Boolean(connection.value?.current.sdPrint);
+    return html`
+        <div class="row">
+            ${paused
+                ? html`<${Button} kind="main" icon="play" onClick=${() => command("pause", { action: "resume" })}>Resume<//>`
+                : html`<${Button} icon="pause" disabled=${busy} onClick=${() => command("pause", { action: "pause" })}>Pause<//>`}
+            ${paused && !ofCard && html`<${Button} icon="refresh" onClick=${() => command("restart")}>Start over<//>`}
+            <${Button} kind="danger" icon="close" disabled=${cancelling} onClick=${() => (asking.value = true)}>Cancel<//>
+        </div>
+        ${asking.value &&
+        html`<${Confirm}
+            title="Cancel the print?"
+            yes="Cancel the print"
+            no="Go on printing"
+            onYes=${() => command("cancel")}
+            onNo=${() => (asking.value = false)}
+        >
+            <p>${job.value.file?.display ?? "The print"} cannot be taken up again after that.</p>
+        <//>`}
+    `;
+}

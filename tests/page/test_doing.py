@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.page.visit import Visit, expect
+
+
+async def test_the_head_is_moved_and_homed_by_buttons_and_keys(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.button("Home all").click()
+        await it.button("X plus 10 mm").click()
+        await it.page.keyboard.press("1")
+        await it.page.keyboard.press("ArrowUp")
+        await it.page.keyboard.press("PageUp")
+        await it.wrote("G28", "G1 X10 F6000", "G1 Y0.1 F6000", "G1 Z0.1 F200")
+
+
+async def test_an_axis_that_the_profile_inverts_is_moved_the_other_way(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\n[profiles._default]\nx_inverted = true\n") as it:
+        await it.connect()
+        await it.button("X plus 10 mm").click()
+        await it.wrote("G1 X-10 F6000")
+
+
+async def test_cold_filament_is_not_pushed_and_warm_one_is(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("409 (Conflict)")
+        await it.connect()
+        await expect(it.card("Temperatures")).to_contain_text("21.3")
+        await it.button("Extrude").click()
+        await it.sees("170")
+        await it.field("Nozzle target").fill("200")
+        await it.button("Set Nozzle target").click()
+        await expect(it.card("Temperatures")).to_contain_text("200.0 °C")
+        await it.field("Amount in mm").fill("7")
+        await it.button("Retract").click()
+        await it.wrote("G1 E-7 F300")
+
+
+async def test_fan_speed_and_flow_are_set_by_sliders(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.field("Fan").fill("50")
+        await it.field("Print speed").fill("120")
+        await it.field("Flow").fill("95")
+        await it.wrote("M106 S128", "M220 S120", "M221 S95")
+        await it.button("Fan Off").click()
+        await it.wrote("M107")
+
+
+async def test_the_emergency_stop_is_pressed_twice(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("Error")
+        await it.connect()
+        await it.page.get_by_role("button", name="Emergency stop").click(click_count=2, delay=1)
+        await expect(it.button("Press again to stop")).to_be_visible()
+        await it.page.keyboard.press("Escape")
+        await it.page.get_by_role("button", name="Emergency stop").click()
+        await it.page.wait_for_timeout(300)
+        assert "M112" not in await it.lines()
+        await it.button("Press again to stop").click()
+        await it.sees("Emergency stop sent.")
+        await it.wrote("M112")
+
+
+async def test_a_file_is_dropped_anywhere_and_selected(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        data = await it.page.evaluate_handle(
+            """() => {
+                const data = new DataTransfer();
+                data.items.add(new File(['G28\\n'], 'dropped.gcode'));
+                return data;
+            }"""
+        )
+        for kind in ("dragenter", "dragover"):
+            await it.page.dispatch_event("body", kind, {"dataTransfer": data})
+        await it.sees("Drop it, and it is uploaded")
+        await it.page.dispatch_event("body", "drop", {"dataTransfer": data})
+        await expect(it.card("Job")).to_contain_text("dropped.gcode")
+
+
+async def test_an_upload_shows_how_far_it_is_and_can_be_stopped(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("ERR_FAILED")
+        await it.connect()
+        session = await it.context.new_cdp_session(it.page)
+        await session.send("Network.enable")
+        limits = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 200_000}
+        await session.send("Network.emulateNetworkConditions", limits)
+        async with it.page.expect_file_chooser() as chooser:
+            await it.button("Upload a file").click()
+        large = {"name": "large.gcode", "mimeType": "text/plain", "buffer": b"G1 X1\n" * 500_000}
+        await (await chooser.value).set_files([large])
+        bar = it.page.get_by_role("progressbar", name="Upload of large.gcode")
+        await expect(bar).to_be_visible()
+        await it.eventually(lambda: bar.evaluate("bar => bar.value > 0.02"))
+        await it.button("Stop the upload of large.gcode").click()
+        await it.sees("The upload was stopped")
+        assert (await it.client.get("/api/files/local")).json()["files"] == []

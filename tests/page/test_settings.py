@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.page.visit import Visit, expect
+from tests.web.people import PASSWORD
+
+
+async def test_a_second_printer_is_added_and_both_are_seen(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("Printers")
+        await it.button("Add a printer").click()
+        await it.field("Name").fill("The Big One")
+        await it.field("Port of the printer").select_option("VIRTUAL")
+        await it.button("Save").click()
+        await it.sees("Saved.")
+
+        await it.page.goto(it.client.address)
+        await expect(it.page.get_by_role("heading", name="Printers")).to_be_visible()
+        await it.page.get_by_role("link", name="The Big One").click()
+        await expect(it.page).to_have_url(it.client.address + "p/the-big-one/")
+        await it.button("Connect").click()
+        await it.state_is("Operational")
+        await it.page.get_by_label("Limpet, all printers").click()
+        await expect(it.page.get_by_role("link", name="The Big One")).to_contain_text("Operational")
+        await expect(it.page.get_by_role("link", name="default")).to_contain_text("Offline")
+
+
+async def test_an_address_of_no_printer_says_so(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        page = await it.open("/p/nope/")
+        await expect(page.get_by_text("There is no such printer")).to_be_visible()
+
+
+async def test_a_profile_is_changed(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("Profiles")
+        await it.button("Change Default").click()
+        await it.field("Width in mm").fill("250")
+        await it.field("Heated bed").uncheck()
+        await it.button("Save").click()
+        await it.sees("250 × 200 × 200 mm")
+        profile = (await it.client.get("/api/printerprofiles/_default")).json()
+        assert (profile["volume"]["width"], profile["heatedBed"]) == (250, False)
+
+
+async def test_users_are_added_changed_and_removed(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("Users")
+        await it.button("Add a user").click()
+        await it.field("Name").fill("bob")
+        await it.field("Password").fill(PASSWORD)
+        await it.button("Save").click()
+        await it.button("Change bob").click()
+        await it.field("May log in").uncheck()
+        await it.button("Save").click()
+        await it.sees("may not log in")
+        await it.button("Remove bob").click()
+        await it.button("Remove").click()
+        await expect(it.button("Change bob")).to_have_count(0)
+
+
+async def test_a_key_is_made_and_shown_once(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("Keys")
+        await it.button("Make a new key").click()
+        key = await it.page.locator(".notice .mono").inner_text()
+        assert (await it.client.get("/api/version", key=key)).status == 200
+
+        await it.field("Name of the program").fill("slicer")
+        await it.button("Make a key").click()
+        await expect(it.button("End the keys of slicer")).to_be_visible()
+        await it.button("End the keys of slicer").click()
+        await it.button("End them").click()
+        await expect(it.button("End the keys of slicer")).to_have_count(0)
+
+
+async def test_the_name_of_the_server_is_saved(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("General")
+        await it.field("Name").fill("Workshop")
+        await it.card("This Limpet").get_by_role("button", name="Save").click()
+        await it.sees("Saved.")
+        assert (await it.client.get("/api/settings")).json()["appearance"]["name"] == "Workshop"
+
+
+async def test_who_may_do_less_sees_less(visit: Callable[..., Visit]) -> None:
+    async with visit(users=("ada", "bob"), user="bob") as it:
+        await it.view("Settings")
+        sections = it.page.get_by_role("navigation", name="Settings")
+        await expect(sections.get_by_role("link", name="Account")).to_be_visible()
+        await expect(sections.get_by_role("link", name="Users")).to_have_count(0)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.page.visit import Visit, expect
+
+
+async def test_gcode_is_sent_and_the_answer_is_seen(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        await it.field("G-code to send").fill("M115")
+        await it.button("Send").click()
+        await expect(lines).to_contain_text("FIRMWARE_NAME")
+        await it.field("G-code to send").fill("G28 X")
+        await it.page.keyboard.press("Enter")
+        await expect(lines).to_contain_text("G28 X")
+
+        await it.page.keyboard.press("ArrowUp")
+        await expect(it.field("G-code to send")).to_have_value("G28 X")
+        await it.page.keyboard.press("ArrowUp")
+        await expect(it.field("G-code to send")).to_have_value("M115")
+        await it.page.keyboard.press("ArrowDown")
+        await it.page.keyboard.press("ArrowDown")
+        await expect(it.field("G-code to send")).to_have_value("")
+
+
+async def test_lines_are_filtered_and_held(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        await expect(lines).to_contain_text("M115")
+        await it.text("Filter").click()
+        await it.field("Only lines with").fill("firmware_name")
+        await expect(lines).not_to_contain_text("> M155")
+        await expect(lines).to_contain_text("FIRMWARE_NAME")
+        await it.field("Only lines with").fill("")
+
+        await it.button("Pause").click()
+        await it.field("G-code to send").fill("M117 hidden")
+        await it.page.keyboard.press("Enter")
+        await it.wrote("M117 hidden")
+        await expect(lines).not_to_contain_text("M117 hidden")
+        await it.button("Go on").click()
+        await expect(lines).to_contain_text("M117 hidden")
+
+
+async def test_thousands_of_lines_do_not_slow_it_down(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.view("Terminal")
+        await expect(it.page.get_by_role("log", name="Lines on the wire")).to_contain_text("M115")
+        took, rows = await it.page.evaluate(
+            """async () => {
+                const { add } = await import(document.querySelector('script').src.replace('main.js', 'lines.js'));
+                const began = performance.now();
+                for (let batch = 0; batch < 40; batch++) {
+                    add(Array.from({ length: 300 }, (_, at) => `Recv: line ${batch} ${at}`), 0);
+                    await new Promise(requestAnimationFrame);
+                }
+                return [(performance.now() - began) / 40, document.querySelectorAll('.seen > div').length];
+            }"""
+        )
+        assert took < 60
+        assert rows < 200
+        await it.sees("5,000 lines")
+        await it.sees("line 39 299")

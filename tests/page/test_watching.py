@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tests.page.visit import Visit, expect, moves
+
+
+async def test_a_temperature_is_set_and_seen_in_the_chart(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.field("Nozzle target").fill("205")
+        await it.button("Set Nozzle target").click()
+        await it.field("Bed target").fill("60")
+        await it.page.keyboard.press("Enter")
+        temperatures = it.card("Temperatures")
+        await expect(temperatures).to_contain_text("205.0 °C")
+        await expect(temperatures).to_contain_text("60.0 °C")
+
+        canvas = temperatures.locator("canvas")
+        await expect(canvas).to_be_visible()
+        drawn = """canvas => {
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let red = 0;
+            for (let at = 0; at < data.length; at += 4) {
+                if (data[at] > 150 && data[at + 2] < 60 && data[at + 3] > 200) red++;
+            }
+            return red;
+        }"""
+        await it.eventually(lambda: canvas.evaluate(drawn))
+
+        await it.button("Cool down").click()
+        await expect(it.button("Nozzle off")).to_be_disabled()
+
+
+async def test_a_target_beyond_the_limits_is_refused_in_words(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("400 (Bad Request)")
+        await it.connect()
+        await it.field("Nozzle target").fill("999")
+        await it.button("Set Nozzle target").click()
+        await it.sees(re.compile("350"))
+
+
+async def test_a_file_is_uploaded_and_printed_to_the_end(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.upload("Upload a file", {"part.gcode": ["G28", *moves(400)]})
+        await expect(it.card("Job")).to_contain_text("part.gcode")
+        await it.button("Print").click()
+        await it.sees("part.gcode is printed.", within=20)
+        await expect(it.button("Print again")).to_be_visible()
+        await expect(it.page).to_have_title("Operational – Limpet")
+
+
+async def test_a_print_is_paused_resumed_and_cancelled(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+        await it.connect()
+        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
+        await it.button("Print").click()
+        await it.state_is("Printing")
+        await expect(it.page).to_have_title(re.compile(r"^\d+% – Printing – Limpet$"))
+        assert (await it.page.locator("#icon").get_attribute("href") or "").startswith("data:image/svg+xml")
+        await expect(it.button("Home all")).to_be_disabled()
+        await expect(it.card("Printing").get_by_role("progressbar")).to_be_visible()
+
+        await it.button("Pause").click()
+        await it.state_is("Paused")
+        await it.button("Resume").click()
+        await it.state_is("Printing")
+
+        await it.button("Cancel").click()
+        await it.button("Go on printing").click()
+        await it.state_is("Printing")
+        await it.button("Cancel").click()
+        await it.button("Cancel the print").click()
+        await it.state_is("Operational")
+        await expect(it.button("Print")).to_be_visible()
+
+
+async def test_hours_of_temperatures_are_drawn_quickly_and_thinned_out(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await expect(it.card("Temperatures").locator("canvas")).to_be_visible()
+        took = await it.page.evaluate(
+            """async () => {
+                const main = document.querySelector('script').src;
+                const { add, times } = await import(main.replace('main.js', 'temperatures.js'));
+                const start = Date.now() / 1000;
+                for (let at = 0; at < 20000; at += 500) {
+                    add(Array.from({ length: 500 }, (_, each) => ({
+                        time: start + 2 * (at + each),
+                        tool0: { actual: 200 + Math.sin(each), target: 200 },
+                        bed: { actual: 60, target: 60 },
+                    })));
+                }
+                const began = performance.now();
+                add([{ time: start + 50000, tool0: { actual: 200, target: 200 } }]);
+                await new Promise(requestAnimationFrame);
+                return [performance.now() - began, times.length];
+            }"""
+        )
+        assert took[0] < 100
+        assert took[1] <= 6001
