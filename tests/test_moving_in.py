@@ -275,6 +275,7 @@ def test_groups_that_are_parts_of_each_other_come_over(octoprint: Path, data: Pa
     for fate in ("taken", "there"):
         done = limpet("import-octoprint", str(octoprint), data=data)
         assert f"group makers: {'helpers, PRINT' if fate == 'taken' else 'there is one'}" in done.stdout
+        assert ("group users: it may do the same here" in done.stdout) == (fate == "there")
 
     groups = GroupStore(data / "groups.json")
     assert groups.permissions_of((), ("makers",)) == groups.permissions_of((), ("helpers",)) == {"PRINT", "STATUS"}

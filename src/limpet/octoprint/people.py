@@ -61,9 +61,11 @@ def _take_group(
     if key not in GROUPS:
         moving.groups.append(new)
         moving.tell("taken", f"{source}: {rights}")
+    elif _rights(new) == _rights(before):
+        moving.tell("there", f"{source}: it may do the same here")
     elif before != GROUPS[key]:
         moving.tell("left", f"{source}: it has been changed here")
-    elif _rights(new) != _rights(before):
+    else:
         moving.groups.append(new)
         moving.tell("taken", f"{source}: {rights}")
 
