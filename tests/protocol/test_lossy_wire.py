@@ -108,6 +108,19 @@ def test_commands_arrive_whole_at_a_printer_with_a_quirk(quirk: str) -> None:
     send_all_whole(wire, COMMANDS[:300])
 
 
+@pytest.mark.parametrize("window", [2, 4, 8])
+@pytest.mark.parametrize("quirk", QUIRKS)
+def test_several_lines_in_flight_arrive_whole_at_a_printer_with_a_quirk(quirk: str, window: int) -> None:
+    noise = random.Random(window)
+    wire = Wire(
+        at_once(**QUIRKS[quirk]),
+        to_printer=bad(noise, corrupted=0.01, dropped=0.01),
+        to_host=bad(noise, corrupted=0.01, dropped=0.01, doubled=0.01),
+        window=window,
+    )
+    send_all_whole(wire, COMMANDS[:300])
+
+
 @pytest.mark.parametrize("firmware", ["klipper", "teacup"])
 def test_firmware_that_does_not_look_at_the_order_is_not_sent_a_line_twice_on_a_guess(firmware: str) -> None:
     wire = Wire(at_once(firmware=firmware, lose_ok_every=20))
@@ -144,12 +157,18 @@ def scheduled(faults: list[str | tuple[int, int]]) -> Spoil:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_TO_PRINTER, _TO_HOST, st.sampled_from(sorted(QUIRKS)), st.integers(1, 4))
+@given(_TO_PRINTER, _TO_HOST, st.sampled_from(sorted(QUIRKS)), st.integers(1, 4), st.sampled_from([None, 2, 4, 8]))
 def test_no_schedule_of_faults_loses_or_doubles_or_swaps_a_command(
-    to_printer: list[str | tuple[int, int]], to_host: list[str | tuple[int, int]], quirk: str, chunk: int
+    to_printer: list[str | tuple[int, int]],
+    to_host: list[str | tuple[int, int]],
+    quirk: str,
+    chunk: int,
+    window: int | None,
 ) -> None:
-    # The greeting is not the subject here: it may fail on such a line, and is then told as a failure.
-    wire = Wire(at_once(**QUIRKS[quirk]), chunk=chunk)
+    # The greeting is not the subject here: it may fail on such a line, and is then told as a failure. Lines that are
+    # cut into pieces while several are in flight are in decision 0011.
+    several = window is not None or QUIRKS[quirk].get("advanced_ok")
+    wire = Wire(at_once(**QUIRKS[quirk]), chunk=1 << 16 if several else chunk, window=window)
     wire.run(until=lambda: wire.session.idle)
     wire.to_printer, wire.to_host = scheduled(to_printer), scheduled(to_host)
     if ended := send_all(wire, COMMANDS[:20]):

@@ -26,11 +26,12 @@ class Wire:
     to_host: Spoil = unharmed
     chunk: int = 1 << 16
     now: float = 0.0
+    window: int | None = None
 
     def __post_init__(self) -> None:
         self.printer = VirtualPrinter(self.options)
         self.printer.reset(self.now)
-        self.session = Session(self.now)
+        self.session = Session(self.now, window=self.window)
         self.events: list[Event] = []
         self._lines = {self._to_printer: bytearray(), self._to_host: bytearray()}
 

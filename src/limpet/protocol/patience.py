@@ -13,6 +13,9 @@ MACRO_SILENCE = 3600.0
 """The same for what may be a macro."""
 BUSY_GRACE = 6.0
 """A printer that says `busy` does so every 2 s: three missed ones and it is not busy any more."""
+FIRST_WAIT, LEAST_WAIT, MOST_WAIT = 1.0, 0.4, 3.0
+"""For the `ok` of a line, before it is written again: before anything is known, and the bounds of what is learnt. A
+planner that is full holds back the `ok` for as long as a move takes."""
 LONGEST_WAIT = 60.0
 LEAST_ASKED = 5.0
 """A question is out for this long before its silence counts: the host itself may have slept."""
@@ -27,14 +30,35 @@ MISSED_REPORTS = 2.5
 LEAST_SUSPICION = 3.0
 
 
-def until_retry(command: str, firmware: Firmware, *, retries: int, says_busy: bool) -> float:
+class Pace:
+    """How soon this printer acknowledges a line that is no long command: a moving mean and its deviation.
+
+    Source: RFC 6298, which has the same to find out about a connection of TCP.
+    """
+
+    def __init__(self) -> None:
+        self._mean: float | None = None
+        self._deviation = 0.0
+
+    def measured(self, seconds: float) -> None:
+        """So long it took for a line that was written once."""
+        if self._mean is None:
+            self._mean, self._deviation = seconds, seconds / 2
+        else:
+            self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
+            self._mean += (seconds - self._mean) / 8
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which an answer is overdue."""
+        if self._mean is None:
+            return FIRST_WAIT
+        return min(max(self._mean + 4 * self._deviation, LEAST_WAIT), MOST_WAIT)
+
+
+def until_retry(command: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:
     """Until an unanswered line is written again: longer for slow commands, doubling each time."""
-    if takes_long(command, firmware):
-        base = BUSY_GRACE if says_busy else 15.0
-    elif code_of(command) in MOVE_COMMANDS:
-        base = 3.0
-    else:
-        base = 1.0
+    base = (BUSY_GRACE if says_busy else 15.0) if takes_long(command, firmware) else pace.timeout
     return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
 
 

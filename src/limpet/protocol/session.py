@@ -58,6 +58,7 @@ from limpet.protocol.patience import (
     BUSY_GRACE,
     POLL_INTERVAL_CARD,
     POLL_INTERVAL_REPORTED,
+    Pace,
     answers_at_once,
     gives_up_at,
     may_repeat,
@@ -66,7 +67,7 @@ from limpet.protocol.patience import (
     until_retry,
 )
 from limpet.protocol.replies import events_of, without_noise
-from limpet.protocol.window import Line, Window
+from limpet.protocol.window import RECEIVE_BUFFER, Echoes, Line, Width, Window
 
 MAX_LINE = 1024
 """Bytes without a newline after which what has come counts as a line. Marlin's longest is under 300."""
@@ -113,13 +114,18 @@ class Session:
         wrong_rate_time: float = WRONG_RATE_TIME,
         settled_time: float = 0.0,
         listening: float = 0.0,
-        window: int = 1,
+        window: int | None = None,
+        receive_buffer: int = RECEIVE_BUFFER,
     ) -> None:
         """Seconds for a printer to prove itself: `greeting_time`, or `settled_time` where what it says is text, if
-        that is more, after `listening` in silence; `wrong_rate_time` of unreadable bytes make the rate wrong."""
+        that is more, after `listening` in silence; `wrong_rate_time` of unreadable bytes make the rate wrong. `window`
+        lines may be in flight, None for as many as the firmware shows to be safe, of `receive_buffer` bytes in all."""
         self.firmware: Firmware = UNKNOWN
         self.figures = Figures(now)
-        self._window = Window(window)
+        self._width = Width(window)
+        self._window = Window(1, receive_buffer)
+        self._echoes = Echoes()
+        self._pace = Pace()
         self._greeting_time = greeting_time
         self._wrong_rate_time = wrong_rate_time
         self._settled_time = settled_time
@@ -130,6 +136,7 @@ class Session:
         self._rejected = False
         self._skipped = False
         self._hold_until: float | None = None
+        self._echo_until: float | None = None
         self._pieces = 0
         self._begin_greeting(now, listening)
 
@@ -288,6 +295,8 @@ class Session:
         self._rejected = False
         self._skipped = False
         self._hold_until = None
+        self._echo_until = None
+        self._echoes = Echoes()
         self._retry_at = now
         self._active_at = now
         self._stuck: tuple[int, int] = (0, 0)
@@ -340,7 +349,7 @@ class Session:
         """Ask for a resend that nobody asks for by chance: a line whose checksum is wrong."""
         self._state = _State.CHALLENGING
         self._phase_ends = now + CHALLENGE_TIME
-        self._window.in_flight.clear()
+        self._window.forget_flight()
         good = number_line(self._window.next_number, "M105")
         body, _, checksum = good.strip().rpartition(b"*")
         self._write(b"%b*%d\n" % (body, int(checksum) ^ 1))
@@ -410,7 +419,9 @@ class Session:
         match event:
             case _ if self._state is _State.ENDED:
                 pass
-            case Acknowledged(line_number=number):
+            case Acknowledged(line_number=number, buffer_free=free):
+                if free is not None:
+                    self._width.learn(free)
                 self._last_ok = self.figures.lines_received
                 self._oks += self._state is not _State.OPEN
                 if self._state is _State.GREETING and self._hellos:
@@ -459,6 +470,8 @@ class Session:
         if self._hold_until is not None:
             # The ok that goes with a Resend.
             self._hold_until = None
+        elif self._echo_until is not None and now < self._echo_until:
+            self._echo_until = None
         elif self._skipped:
             # It cannot have been executed before: the printer misses an earlier line, and asks for that.
             self._skipped = False
@@ -467,8 +480,13 @@ class Session:
             if not self._rewind(self._window.oldest, now):
                 return
         elif self._window.in_flight:
-            self._measure(self._window.in_flight[0], now)
+            oldest = self._window.in_flight[0]
+            self._measure(oldest, now)
             if self._window.acknowledge(number):
+                if oldest.retries:
+                    # It has had the line all along, and will complain of each one that we wrote on a guess.
+                    self._echoes.expect(oldest.number + 1, oldest.retries)
+                self._window.size = self._width.at(self._window.next_number)
                 self._report_acknowledged()
                 self._made_progress(now)
         self._rejected = False
@@ -484,8 +502,10 @@ class Session:
 
     def _measure(self, line: Line, now: float) -> None:
         # The answer to a line that was written twice may be to either.
-        if line.writes == 1 and answers_at_once(line.command, self.firmware):
-            self.figures.answered(now - line.sent_at)
+        if line.writes == 1 and not takes_long(line.command, self.firmware):
+            self._pace.measured(now - line.sent_at)
+            if answers_at_once(line.command, self.firmware):
+                self.figures.answered(now - line.sent_at)
 
     def _on_report(self, now: float) -> None:
         if self._reported_at is not None:
@@ -506,12 +526,28 @@ class Session:
             self._report_acknowledged()
             self._hold(now)
             self._open(now)
-        elif self._numbering and not self._is_held_at(number) and self._rewind(number, now):
-            self._hold(now)
+        elif self._numbering and not self._is_known(number, now):
+            others = len(self._window.in_flight) - 1
+            if number < self._window.next_number:
+                self._narrow()
+            if self._rewind(number, now):
+                self._echoes.expect(number, others)
+                self._hold(now)
 
-    def _is_held_at(self, number: int) -> bool:
-        """It is about to be written anyway: the complaint before the Resend has said the same."""
-        return self._hold_until is not None and self._window.oldest == number
+    def _is_known(self, number: int, now: float) -> bool:
+        """It is about to be written anyway, or has just been: another request has said the same."""
+        if self._window.oldest != number:
+            return False
+        if self._hold_until is not None or (self._echo_until is not None and now < self._echo_until):
+            return True  # The complaint before this Resend.
+        if self._window.in_flight and self._echoes.is_one(number):
+            self._echo_until = now + self.firmware.resend_ok
+            return True
+        return False
+
+    def _narrow(self) -> None:
+        self._width.narrow(self._window.next_number)
+        self._window.size = 1
 
     def _hold(self, now: float) -> None:
         self._rejected = False
@@ -612,14 +648,16 @@ class Session:
             self._end("timeout", f"it talks, but did not acknowledge {line.command} in {line.retries} attempts")
             return
         line.retries += 1
+        self._retry_at = now + self._patience(line)
         if may_repeat(line.command, self.firmware):
-            self.figures.resends += self._window.rewind(line.number)
-            self._write_more(now)
-        else:
-            self._retry_at = now + self._patience(line)
+            # One line is enough to be told what it expects.
+            self.figures.resends += 1
+            self._echoes = Echoes()
+            self._echo_until = None
+            self._write(self._window.write_again(now).data)
 
     def _patience(self, line: Line) -> float:
-        return until_retry(line.command, self.firmware, retries=line.retries, says_busy=self._busy_seen)
+        return until_retry(line.command, self.firmware, self._pace, retries=line.retries, says_busy=self._busy_seen)
 
     def _gives_up_at(self) -> float:
         line = self._window.in_flight[0]

@@ -13,6 +13,12 @@ from dataclasses import dataclass
 
 from limpet.protocol.commands import number_line
 
+RECEIVE_BUFFER = 127
+"""Bytes that the smallest boards take while they are busy: Marlin's RX_BUFFER_SIZE of 128, less one."""
+MAX_WIDTH = 8
+"""Lines in flight, whatever the firmware says."""
+LEAST_CAUTION, MOST_CAUTION = 250, 16_000
+"""Lines that go one at a time after a fault."""
 HISTORY = 256
 """Lines that are kept for a resend."""
 
@@ -32,16 +38,18 @@ class Line:
 
 
 class Window:
-    """At most `size` lines are in flight."""
+    """At most `size` lines are in flight, and several at once only if they fit into `room` bytes together."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, room: int = RECEIVE_BUFFER) -> None:
         self.size = size
+        self.room = room
         self.clear()
 
     def clear(self) -> None:
         """Start again at line 1, as a printer does that was reset."""
         self.next_number = 1
         self.in_flight: deque[Line] = deque()
+        self._bytes = 0
         self._next_to_write = 1
         self._reported = 1
         self._history: dict[int, Line] = {}
@@ -79,11 +87,14 @@ class Window:
         if self.all_written or (len(self.in_flight) >= self.size and not beyond):
             return None
         line = self._history[self._next_to_write]
+        if self.in_flight and self._bytes + len(line.data) > self.room and not beyond:
+            return None
         line.sent_at = now
         line.asked_at = line.asked_at or now
         line.writes += 1
         self._next_to_write += 1
         self.in_flight.append(line)
+        self._bytes += len(line.data)
         return line
 
     def is_fresh(self, number: int) -> bool:
@@ -100,7 +111,7 @@ class Window:
         if number is None or not oldest <= number < self._next_to_write:
             number = oldest
         while self.in_flight and self.in_flight[0].number <= number:
-            self.in_flight.popleft()
+            self._bytes -= len(self.in_flight.popleft().data)
         return True
 
     def newly_acknowledged(self) -> list[Line]:
@@ -109,6 +120,18 @@ class Window:
         self._reported = max(self._reported, self.oldest)
         return lines
 
+    def write_again(self, now: float) -> Line:
+        """The oldest line in flight, once more."""
+        line = self.in_flight[0]
+        line.sent_at = now
+        line.writes += 1
+        return line
+
+    def forget_flight(self) -> None:
+        """Nothing is in flight any more."""
+        self.in_flight.clear()
+        self._bytes = 0
+
     def can_rewind(self, number: int) -> bool:
         """Whether line `number` is there to be written, or is the next one to be."""
         return number == self.next_number or number in self._history
@@ -116,6 +139,56 @@ class Window:
     def rewind(self, number: int) -> bool:
         """Go on writing at `number`: all below it has arrived. True when something is written again for it."""
         again = number < self._next_to_write
-        self.in_flight.clear()
+        self.forget_flight()
         self._next_to_write = number
         return again
+
+
+class Width:
+    """How many lines may be in flight: what is known of the firmware, and less while the line is bad.
+
+    Firmware that refuses a line throws away what it has received behind it, perhaps from the middle of a line, and
+    may obey the rest as a command of its own (decision 0011). So after a fault there is one line at a time for a while.
+    """
+
+    def __init__(self, wanted: int | None) -> None:
+        """`wanted` is what a person has set; None: what the firmware shows."""
+        self._most = wanted or 1
+        self._learns = wanted is None
+        self._caution = LEAST_CAUTION
+        self._wide_at = -5 * LEAST_CAUTION
+
+    def learn(self, free: int) -> None:
+        """An `ok` says that there is room for so many commands besides its own (Marlin's ADVANCED_OK)."""
+        if self._learns:
+            self._most = min(max(self._most, free + 1), MAX_WIDTH)
+
+    def at(self, number: int) -> int:
+        """Lines in flight when line `number` is the next."""
+        return self._most if number >= self._wide_at else 1
+
+    def narrow(self, number: int) -> None:
+        """A line before `number` did not arrive as it should."""
+        quick = number < self._wide_at + 4 * self._caution
+        self._caution = min(2 * self._caution, MOST_CAUTION) if quick else LEAST_CAUTION
+        self._wide_at = number + self._caution
+
+
+class Echoes:
+    """Requests for a line that are on their way already when it is written again, and must not have it written once
+    more: each would bring forth the next."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._count = 0
+
+    def expect(self, number: int, count: int) -> None:
+        """Up to `count` more requests for line `number` may come."""
+        self._number, self._count = number, count
+
+    def is_one(self, number: int) -> bool:
+        """Whether this request is one of them; each counts once."""
+        if number != self._number or not self._count:
+            return False
+        self._count -= 1
+        return True
