@@ -704,6 +704,8 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             unset = {"printers.<id>": "detect", "profiles.<id>": "the volume's"}.get(table, "none")
             if field.name.startswith("passthrough"):
                 unset = "off"
+            if field.name == "window":
+                unset = "as the firmware shows"
             missing = "must be there" if field.name in ("run", "commands") else "the id"
             if field.name == "uploads":
                 unset = "`files.uploads`"

@@ -22,6 +22,7 @@ from limpet.printer.state import PrinterRecognised, ProfileChanged, SettingsChan
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
 from limpet.protocol.events import Event
+from limpet.protocol.window import Flow
 from limpet.settings import DEFAULT_PRINTER, ID_RULE, PrinterSettings, Settings, is_id
 from limpet.settings_file import SettingsFile
 from limpet.storage.store import Store
@@ -299,6 +300,7 @@ class Fleet:
             likely_port=known.port if known is not None else None,
             likely_baudrate=known.baudrate if known is not None else None,
             reset=preferences.reset,
+            flow=Flow(preferences.window, preferences.receive_buffer),
         )
 
     def start(self) -> None:

@@ -127,6 +127,8 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     passthrough: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     passthrough_group: _Name | None = None
     uploads: _Folder | None = None
+    window: Annotated[int, Meta(ge=1, le=32)] | None = None
+    receive_buffer: Annotated[int, Meta(ge=63, le=65535)] = 127
 
 
 PRESETS = {

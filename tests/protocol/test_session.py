@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from limpet.protocol.events import Event, LineReceived, LineSent, PrinterRestarted, SessionEnded, SessionOpened
 from limpet.protocol.patience import SILENCE
 from limpet.protocol.session import GREETING_TIME, MAX_LINE, MAX_RESENDS, Session
-from limpet.protocol.window import HISTORY, LEAST_CAUTION, RECEIVE_BUFFER
+from limpet.protocol.window import HISTORY, LEAST_CAUTION, RECEIVE_BUFFER, Flow
 
 HELLO = b"\nN0 M110 N0*125\n"
 M115 = b"N1 M115*39\n"
@@ -28,7 +28,7 @@ def end_of(session: Session) -> str | None:
 
 def greeted(window: int | None = None) -> Session:
     """A session with a Marlin that has just opened and has had its first M105 answered, at 0 s."""
-    session = Session(0.0, window=window)
+    session = Session(0.0, flow=Flow(window))
     session.handle_timer(0.0)
     assert session.data_to_send() == HELLO
     session.receive_data(b"ok\n", 0.0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from limpet.protocol.events import Event, LineReceived, LineSent
 from limpet.protocol.session import Session
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
+from limpet.protocol.window import Flow
 
 Spoil = Callable[[bytes], bytes]
 """What becomes of one line (with its newline) on the way."""
@@ -31,7 +32,7 @@ class Wire:
     def __post_init__(self) -> None:
         self.printer = VirtualPrinter(self.options)
         self.printer.reset(self.now)
-        self.session = Session(self.now, window=self.window)
+        self.session = Session(self.now, flow=Flow(self.window))
         self.events: list[Event] = []
         self._lines = {self._to_printer: bytearray(), self._to_host: bytearray()}
 

@@ -210,7 +210,7 @@ class Connection:
 
     async def _connect_to(self, port: Port, baudrate: int) -> Link:
         self._enter(State.OPENING, port.path, baudrate)
-        link = Link()
+        link = Link(self._target.flow)
         try:
             with _as_port_error(port):
                 await self._open(link, port, baudrate)
@@ -316,7 +316,7 @@ class Connection:
 
     async def _probe(self, port: Port, rates: Sequence[int]) -> Link:
         """A link on the port at the rate at which the wanted printer has proved itself."""
-        link = Link()
+        link = Link(self._target.flow)
         try:
             with _as_port_error(port):
                 await Probe(port, rates, self._patience, self._open, self._tell_candidate).run(link)

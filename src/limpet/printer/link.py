@@ -22,6 +22,7 @@ from limpet.protocol.events import (
     SessionOpened,
 )
 from limpet.protocol.session import GREETING_TIME, WRONG_RATE_TIME, Session
+from limpet.protocol.window import AS_SHOWN, Flow
 from limpet.transports.urls import Transport
 
 WRITE_STALL = 5.0
@@ -39,7 +40,8 @@ class Link(asyncio.Protocol):
     PortError when it failed; `ended` when the port or an opened session is lost.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flow: Flow = AS_SHOWN) -> None:
+        self._flow = flow
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._on_event: Callable[[Event], None] = self._kept.append
         self._next_command: Callable[[], Command | None] = lambda: None
@@ -124,6 +126,7 @@ class Link(asyncio.Protocol):
             settled_time=settled_time,
             wrong_rate_time=wrong_rate_time,
             listening=listening,
+            flow=self._flow,
         )
         self._pump()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limpet.printer.identity import Identity
+from limpet.protocol.window import AS_SHOWN, Flow
 from limpet.settings import Reset
 
 
@@ -59,6 +60,7 @@ class Target:
     `identity`: who is expected at the port; another printer there is not taken.
     `likely_port`, `likely_baudrate`: where it was found last, which detection tries first.
     `reset`: whether opening the port restarts the board (docs/ports.md).
+    `flow`: how much may be on its way to it.
     A firmware that has halted is left alone in any case.
     """
 
@@ -72,6 +74,7 @@ class Target:
     likely_port: str | None = None
     likely_baudrate: int | None = None
     reset: Reset = "auto"
+    flow: Flow = AS_SHOWN
 
     @property
     def detects(self) -> bool:

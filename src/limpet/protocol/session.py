@@ -67,7 +67,7 @@ from limpet.protocol.patience import (
     until_retry,
 )
 from limpet.protocol.replies import events_of, without_noise
-from limpet.protocol.window import RECEIVE_BUFFER, Echoes, Line, Width, Window
+from limpet.protocol.window import AS_SHOWN, Echoes, Flow, Line, Width, Window
 
 MAX_LINE = 1024
 """Bytes without a newline after which what has come counts as a line. Marlin's longest is under 300."""
@@ -114,16 +114,14 @@ class Session:
         wrong_rate_time: float = WRONG_RATE_TIME,
         settled_time: float = 0.0,
         listening: float = 0.0,
-        window: int | None = None,
-        receive_buffer: int = RECEIVE_BUFFER,
+        flow: Flow = AS_SHOWN,
     ) -> None:
         """Seconds for a printer to prove itself: `greeting_time`, or `settled_time` where what it says is text, if
-        that is more, after `listening` in silence; `wrong_rate_time` of unreadable bytes make the rate wrong. `window`
-        lines may be in flight, None for as many as the firmware shows to be safe, of `receive_buffer` bytes in all."""
+        that is more, after `listening` in silence; `wrong_rate_time` of unreadable bytes make the rate wrong."""
         self.firmware: Firmware = UNKNOWN
         self.figures = Figures(now)
-        self._width = Width(window)
-        self._window = Window(1, receive_buffer)
+        self._width = Width(flow.lines)
+        self._window = Window(1, flow.room)
         self._echoes = Echoes()
         self._pace = Pace()
         self._greeting_time = greeting_time

@@ -23,6 +23,17 @@ HISTORY = 256
 """Lines that are kept for a resend."""
 
 
+@dataclass(frozen=True)
+class Flow:
+    """How many lines may be in flight, None for as many as the firmware shows to be safe, and in how many bytes."""
+
+    lines: int | None = None
+    room: int = RECEIVE_BUFFER
+
+
+AS_SHOWN = Flow()
+
+
 @dataclass(slots=True)
 class Line:
     """One numbered command. `asked_at` is when it was first written, `sent_at` when last; `tag` is its sender's."""
