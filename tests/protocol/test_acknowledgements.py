@@ -9,6 +9,7 @@ import pytest
 
 from limpet.protocol.events import Acknowledged, CommandAcknowledged, Event, LineReceived, LineSent, SessionEnded
 from limpet.protocol.session import Session
+from limpet.protocol.window import Flow
 from tests.protocol.test_lossy_wire import COMMANDS, QUIRKS, at_once, bad
 from tests.protocol.test_session import events, greeted
 from tests.protocol.wire import Wire
@@ -111,7 +112,7 @@ def test_every_command_is_told_once_and_in_order_over_a_bad_wire(quirk: str, win
         to_printer=bad(noise, corrupted=0.02, dropped=0.02),
         to_host=bad(noise, corrupted=0.02, dropped=0.02, doubled=0.02),
     )
-    wire.session = Session(0.0, window=window)
+    wire.session = Session(0.0, flow=Flow(window))
     waiting = deque(COMMANDS[:300])
     source = iter(lambda: waiting.popleft() if waiting else None, None)
     wire.run(source, until=lambda: bool(wire.seen(SessionEnded)) or (wire.session.idle and not waiting))

@@ -13,7 +13,9 @@ from limpet.printer.faults import TRAFFIC, fault
 from limpet.printer.state import LinkFigures
 from limpet.protocol.commands import Command
 from limpet.protocol.events import (
+    Acknowledged,
     BootReported,
+    CommandAcknowledged,
     Event,
     FirmwareIdentified,
     LineReceived,
@@ -247,8 +249,18 @@ class Link(asyncio.Protocol):
         match event:
             case LineSent(line=line):
                 self.traffic.append(f"> {line}")
+                self._on_event(event)
             case LineReceived(line=line):
                 self.traffic.append(f"< {line}")
+                self._on_event(event)
+            case Acknowledged() | CommandAcknowledged():
+                self._on_event(event)
+            case _:
+                self._handle_rare(event)
+
+    def _handle_rare(self, event: Event) -> None:
+        """What does not come with every line."""
+        match event:
             case FirmwareIdentified(fields=fields):
                 self.firmware_fields = fields
             case BootReported():

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection
 from limpet.printer.job import JOB, Job, Scripts, no_scripts
-from limpet.printer.print import Phase, PrintEnded, SelectedFile
+from limpet.printer.print import Phase, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.printing import Printing
 from limpet.printer.state import (
     FileDeselected,
@@ -31,6 +31,7 @@ from limpet.printer.state import (
 from limpet.printer.target import Patience, Target
 from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
+    Acknowledged,
     ActionRequested,
     CapabilityReported,
     CardReady,
@@ -59,6 +60,7 @@ MAX_RECENT = 50
 """Lines on the wire that are kept for whoever begins to listen."""
 MAX_TEMPERATURES = 900
 """Temperature reports that are kept: half an hour of them."""
+ASK_TEMPERATURES = Command("M105")
 REPORT_INTERVAL = 2
 """Seconds between temperature reports that the printer is asked to send on its own (M155)."""
 
@@ -273,11 +275,15 @@ class Printer:
                 self._note("> ", line)
             case LineReceived(line=line):
                 self._note("< ", line)
+            case Acknowledged():
+                pass
             case CommandAcknowledged(tag=tag):
                 if tag == JOB and self._printing is not None:
                     self._printing.job.acknowledged()
             case PositionReported(axes=axes) if self._printing is not None:
                 self._printing.job.located(axes)
+            case PrintProgressed():
+                self._ask_temperatures()
             case PrintEnded() if self._printing is not None:
                 self._printing.close()
                 self._printing = None
@@ -304,6 +310,12 @@ class Printer:
                 self._commands.append(Command("M31"))
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
+
+    def _ask_temperatures(self) -> None:
+        """While it prints the session has no pause to ask in, and not all firmware reports by itself."""
+        last = self.temperature_history[-1][0] if self.temperature_history else 0.0
+        if time.time() - last > 2 * REPORT_INTERVAL and ASK_TEMPERATURES not in self._commands:
+            self._commands.append(ASK_TEMPERATURES)
 
     def _list_card(self) -> None:
         command = Command(list_card(self.snapshot.capabilities))

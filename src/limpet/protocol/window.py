@@ -69,7 +69,7 @@ class Window:
     @property
     def has_room(self) -> bool:
         """A new command could be written at once."""
-        return self.all_written and len(self.in_flight) < self.size
+        return self._next_to_write == self.next_number and len(self.in_flight) < self.size
 
     @property
     def all_written(self) -> bool:
