@@ -13,7 +13,8 @@ from contextlib import suppress
 from limpet.errors import LimpetError
 from limpet.printer.state import AnalysisFinished, AnalysisStarted
 from limpet.protocol.events import Event
-from limpet.storage.store import Reading, Store
+from limpet.storage.analyses import Reading
+from limpet.storage.store import Store
 
 MAX_WAITING = 1000
 """Files that wait; what comes then is not taken, and can be asked for again."""

@@ -6,9 +6,11 @@ What goes wrong with them is told in the log, and hurts nobody.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import msgspec
 from msgspec import Raw, Struct
@@ -18,6 +20,8 @@ from limpet.files import make_private_folder, read_limited, write_atomically
 from limpet.gcodefile.analysis import Analysis, Found, Summary, Thumbnail
 
 MAX_BYTES = 1 << 24
+MAX_FOUND = 1 << 25
+"""Bytes that an analysis may have, with its pictures."""
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +37,26 @@ class Kept(Struct, frozen=True):
             return msgspec.json.decode(self.summary, type=Summary)
         except msgspec.DecodeError:
             return Summary()
+
+
+class Reading:
+    """A file that another process analyses: it reads from `source`, and writes what it has found to `result`."""
+
+    def __init__(self, path: str, source: int, status: os.stat_result) -> None:
+        self.path, self.source, self.status = path, source, status
+        self.result = TemporaryFile()  # noqa: SIM115 - closed with the rest
+
+    def found(self) -> Found:
+        """What has been written, once that is all; nothing when it makes no sense."""
+        self.result.seek(0)
+        try:
+            return msgspec.json.decode(self.result.read(MAX_FOUND), type=Found)
+        except msgspec.DecodeError:
+            return Found()
+
+    def close(self) -> None:
+        os.close(self.source)
+        self.result.close()
 
 
 class Analyses:

@@ -13,16 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-import msgspec
 from msgspec import structs
 
 from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
 from limpet.gcodefile.analysis import Analysis, Found, Summary, Thumbnail
 from limpet.storage import folders
-from limpet.storage.analyses import Analyses, Kept
+from limpet.storage.analyses import Analyses, Kept, Reading
 from limpet.storage.faults import NOTHING, explained, log
 from limpet.storage.index import Entry, Index
 from limpet.storage.names import MAX_DEPTH, new_path, old_path, shown, type_path
@@ -30,8 +28,6 @@ from limpet.storage.upload import Upload, hash_of
 
 MAX_HASHED = 1 << 26
 """Bytes of a file that somebody has copied in by hand, up to which its hash is told."""
-MAX_FOUND = 1 << 25
-"""Bytes that an analysis may have, with its pictures."""
 EXISTS = "File or folder does already exist"
 
 _Parts = tuple[str, ...]
@@ -64,26 +60,6 @@ class StoredFolder(NamedTuple):
     size: int
     date: int
     children: tuple[StoredFile | StoredFolder, ...]
-
-
-class Reading:
-    """A file that another process analyses: it reads from `source`, and writes what it has found to `result`."""
-
-    def __init__(self, path: str, source: int, status: os.stat_result) -> None:
-        self.path, self.source, self.status = path, source, status
-        self.result = TemporaryFile()  # noqa: SIM115 - closed with the rest
-
-    def found(self) -> Found:
-        """What has been written, once that is all; nothing when it makes no sense."""
-        self.result.seek(0)
-        try:
-            return msgspec.json.decode(self.result.read(MAX_FOUND), type=Found)
-        except msgspec.DecodeError:
-            return Found()
-
-    def close(self) -> None:
-        os.close(self.source)
-        self.result.close()
 
 
 class Store:
