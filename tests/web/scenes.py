@@ -208,6 +208,29 @@ async def profile_deleted(bench: Bench) -> None:
     assert answer.status == 204
 
 
+SLOW = b"G4 P150\n" * 1562 + b"G28\n\n\n\n"
+"""`slow.gcode`, of the recorded size."""
+
+
+async def printing(bench: Bench, name: str = "slow.gcode", content: bytes = SLOW) -> None:
+    if (await bench.client.current())["state"] != "Operational":
+        await bench.connect()
+    answer = await bench.client.upload(name, content, print="true")
+    assert (answer.status, answer.json()["effectivePrint"]) == (201, True)
+    if name == "slow.gcode":
+        await bench.client.until_state("Printing")
+
+
+async def paused(bench: Bench) -> None:
+    await printing(bench)
+    await pause(bench)
+
+
+async def pause(bench: Bench) -> None:
+    assert (await bench.client.post("/api/job", {"command": "pause", "action": "pause"})).status == 204
+    await bench.client.until_state("Paused")
+
+
 SCENES: dict[str, Scene] = {
     "conn-connect-after-detect-failed": detection_failed,
     "conn-connect-after-error": opening_failed,
@@ -254,6 +277,11 @@ SCENES: dict[str, Scene] = {
     "conn-get-connect-virtual-02-operational": operational,
     "conn-get-connect-while-connected-01-operational": then(operational, at_another_rate),
     "conn-get-connect-while-connecting-01-connecting": then(connecting_to_the_silent_one, connecting),
+    "conn-get-disconnect-while-printing-01-closed": then(printing, disconnected),
+    "paused-conn-get": paused,
+    "print-conn-connect": printing,
+    "print-conn-disconnect": printing,
+    "print-conn-get": printing,
     "conn-get-disconnect-while-connecting-01-closed": then(connecting_to_the_silent_one, disconnected),
     "conn-get-fatal-01-closed": halted,
     "conn-get-null-body-get": then(saved, disconnected),

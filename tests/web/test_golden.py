@@ -22,16 +22,6 @@ from tests.web.server import ADMIN_KEY, HERMETIC, Answer, eventually
 TESTS = Path(__file__).parents[1]
 EXCHANGES: dict[str, Any] = {each["name"]: each for each in json.loads((TESTS / "golden/connection.json").read_text())}
 
-PRINTING = "there are no print jobs yet"
-NOT_REPLAYED = {
-    "conn-get-disconnect-while-printing-01-closed": PRINTING,
-    "paused-conn-get": PRINTING,
-    "print-conn-connect": PRINTING,
-    "print-conn-disconnect": PRINTING,
-    "print-conn-get": PRINTING,
-}
-"""Exchange -> why it cannot be set up."""
-
 FORBIDDEN = {
     "error": "You don't have the permission to access the requested resource. "
     "It is either read-protected or not readable by the server."
@@ -125,7 +115,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-@pytest.mark.parametrize("name", [name for name in EXCHANGES if name not in NOT_REPLAYED])
+@pytest.mark.parametrize("name", EXCHANGES)
 async def test_it_is_answered_as_octoprint_does(name: str, tmp_path: Path, stack: AsyncExitStack) -> None:
     exchange = EXCHANGES[name]
     expected = expected_answer(name)
@@ -153,10 +143,8 @@ async def test_it_is_answered_as_octoprint_does(name: str, tmp_path: Path, stack
 
 
 def test_each_exchange_has_its_place() -> None:
-    for listed in (NOT_REPLAYED, DIFFERENCES, SCENES, RAW_BODIES):
+    for listed in (DIFFERENCES, SCENES, RAW_BODIES):
         assert EXCHANGES.keys() >= listed.keys()
-    assert not NOT_REPLAYED.keys() & DIFFERENCES.keys()
-    assert not NOT_REPLAYED.keys() & SCENES.keys()
 
 
 def test_each_difference_is_explained_in_the_documentation() -> None:

@@ -1,4 +1,4 @@
-"""`/api/job`, as far as there is one; what OctoPrint says is in test_golden_files.py."""
+"""`/api/job`: one print at a time, and what may be done to it; what OctoPrint says is in test_golden_files.py."""
 
 from __future__ import annotations
 
@@ -31,3 +31,65 @@ async def test_what_was_selected_is_selected_no_longer_when_the_printer_goes(cli
     job = (await client.get("/api/job")).json()
     assert (job["job"]["file"]["name"], job["state"]) == (None, "Offline")
     assert "error" not in job
+
+
+LONG = b"G4 P100\n" * 500
+
+
+async def printing(client: Client) -> None:
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.until_state("Operational")
+    await client.upload("a.gcode", LONG, print="true")
+    await client.until_state("Printing")
+
+
+async def job(client: Client, command: str, **more: str) -> int:
+    return (await client.post("/api/job", {"command": command, **more})).status
+
+
+async def test_a_print_is_paused_and_resumed_by_one_button(client: Client) -> None:
+    await printing(client)
+    assert await job(client, "pause") == 204
+    await client.until_state("Paused")
+    assert await job(client, "pause", action="pause") == 204
+    assert await job(client, "pause", action="toggle") == 204
+    await client.until_state("Printing")
+    assert await job(client, "pause", action="resume") == 204
+    assert await job(client, "cancel") == 204
+    await client.until_state("Operational")
+    assert await job(client, "pause") == 409
+
+
+async def test_a_print_that_pauses_is_begun_again(client: Client) -> None:
+    await printing(client)
+    assert await job(client, "restart") == 409
+    await job(client, "pause")
+    await client.until_state("Paused")
+    assert await job(client, "restart") == 204
+    await client.until_state("Printing")
+    assert client.fleet.default.snapshot.last_print is not None
+    assert client.fleet.default.snapshot.last_print.outcome == "cancelled"
+
+
+async def test_a_connect_command_leaves_a_print_alone(client: Client) -> None:
+    await printing(client)
+    await client.accepted("connect")
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.accepted("connect", port="VIRTUAL", baudrate=0)
+    await client.accepted("connect", port="AUTO")
+    answer = await client.command("connect", baudrate=250000)
+    assert answer.status == 409
+    assert "A print is under way" in answer.json()["error"]
+    assert (await client.current())["state"] == "Printing"
+
+
+async def test_a_file_of_the_card_is_not_mistaken_for_one_of_ours(client: Client) -> None:
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.until_state("Operational")
+    await client.until(lambda _: client.fleet.default.snapshot.sd_files)
+    name = next(iter(client.fleet.default.snapshot.sd_files))
+    await client.upload(name.lower(), LONG)
+    answer = await client.post(f"/api/files/sdcard/{name}", {"command": "select", "print": True})
+    assert answer.status == 409
+    assert "at the printer" in answer.json()["error"]
+    assert not client.fleet.default.is_printing

@@ -335,7 +335,7 @@ class Job:
         self._then = then
 
     def _go_on_printing(self, now: float) -> None:
-        self.print = structs.replace(self.print, message=None)
+        self.print = structs.replace(self.print, message=None, axes={})
         self._enter(Phase.PRINTING, now)
 
     def _run_pause_script(self, _: float) -> None:

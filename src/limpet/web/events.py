@@ -78,6 +78,8 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return _of_phase(before, job, now)
         case PrintEnded():
             return _of_end(event, now)
+        case PositionReported() if now.print is not None and now.print.phase is Phase.PAUSING:
+            return []  # Told when the print has paused.
         case PositionReported(axes=axes):
             return [EventInfo("PositionUpdate", {"reason": None, **{axis.lower(): axes[axis] for axis in axes}})]
         case FileSelected(file=file):
@@ -137,7 +139,9 @@ def _of_phase(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
         case Phase.STARTING if before.print is None:
             return [state, EventInfo("PrintStarted", _printed(job) | _who(job))]
         case Phase.PAUSED:
-            return [EventInfo("PrintPaused", _stopped(job) | _who(job)), state]
+            told = _stopped(job) | _who(job)
+            where = [EventInfo("PositionUpdate", {"reason": "pause", **told["position"]})] if job.axes else []
+            return [EventInfo("PrintPaused", told), *where, state]
         case Phase.RESUMING:
             return [state, EventInfo("PrintResumed", _printed(job) | _who(job))]
         case Phase.CANCELLING:

@@ -20,7 +20,7 @@ from limpet.printer.state import CLOSED, LinkFigures, Snapshot
 from limpet.protocol.events import Event, LineReceived, LineSent, TemperaturesReported
 from limpet.protocol.replies import printable
 from limpet.web.events import EventInfo, events_of, log_line
-from limpet.web.shapes import JobInfo, ProgressInfo, StateInfo, heaters, job, progress, state_info
+from limpet.web.shapes import BusyFile, JobInfo, ProgressInfo, StateInfo, busy_files, heaters, job, progress, state_info
 from limpet.web.wishes import Wish, selected
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Current(Struct, frozen=True, kw_only=True):
     logs: list[str]
     messages: list[str]
     markings: list[Any] = []
-    busyFiles: list[Any] | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+    busyFiles: list[BusyFile] | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
 
 
 class Message:
@@ -204,7 +204,8 @@ class Gathering:
     def _tell_current(self) -> None:
         self._timer = None
         self._due = asyncio.get_running_loop().time() + self.wish.throttle * INTERVAL
-        current = structs.replace(self._current(self._traffic, self._temps), busyFiles=[])
+        busy = busy_files(self._printer.snapshot)
+        current = structs.replace(self._current(self._traffic, self._temps), busyFiles=busy)
         self._traffic.clear()
         self._temps.clear()
         self._untold_lines = self._untold_temps = 0

@@ -46,6 +46,13 @@ class JobFile(Struct, frozen=True, kw_only=True):
     date: int | None = None
 
 
+class BusyFile(Struct, frozen=True, kw_only=True):
+    """A file that is being printed, and must stay as it is."""
+
+    origin: str
+    path: str
+
+
 class JobInfo(Struct, frozen=True, kw_only=True):
     """What would be printed. Times in seconds, which nobody knows yet."""
 
@@ -125,6 +132,13 @@ def job(snapshot: Snapshot) -> JobInfo:
         ),
         user=file.user,
     )
+
+
+def busy_files(snapshot: Snapshot) -> list[BusyFile]:
+    if snapshot.print is None:
+        return []
+    file = snapshot.print.file
+    return [BusyFile(origin=file.origin, path=file.path)]
 
 
 def progress(snapshot: Snapshot) -> ProgressInfo:

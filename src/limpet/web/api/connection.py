@@ -11,6 +11,7 @@ from aiohttp import web
 
 from limpet.errors import BadRequest, Conflict
 from limpet.fleet import AUTO
+from limpet.printer.printer import Printer
 from limpet.transports.ports import find
 from limpet.web.call import Call, Route, answer, done
 from limpet.web.dialect import ConnectionInfo, ConnectionInfo2
@@ -46,14 +47,20 @@ async def _connect(call: Call, body: dict[str, Any]) -> None:
     if autoconnect is not None:
         changes["autoconnect"] = autoconnect
     target = fleet.target(printer, port=port, baudrate=baudrate, profile=profile)
-    if printer.is_printing and target.port != printer.snapshot.port:
-        raise Conflict("A print is under way; cancel it before you connect to another port")
+    _protect_print(printer, None if port is None else target.port, baudrate)
     wish = printer.new_wish()
     if changes:
         await fleet.remember(printer, changes)
-    # Saving takes a moment, in which somebody may have asked for something else.
-    if printer.is_latest_wish(wish):
+    # Saving takes a moment, in which somebody may have asked for something else, or begun to print.
+    if printer.is_latest_wish(wish) and not printer.is_printing:
         printer.connect(target)
+
+
+def _protect_print(printer: Printer, port: str | None, baudrate: int | None) -> None:
+    """A reconnect would end the print; whoever asks for what is there has it already."""
+    now = printer.snapshot
+    if printer.is_printing and (port not in (None, now.port) or (baudrate or now.baudrate) != now.baudrate):
+        raise Conflict("A print is under way; cancel it before you connect to another port or at another rate")
 
 
 async def _disconnect(call: Call, _: dict[str, Any]) -> None:

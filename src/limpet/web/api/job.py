@@ -68,6 +68,8 @@ async def post_job(call: Call) -> web.StreamResponse:
 
 async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
     """Print this file; `again`, in place of the print that pauses. Raises what a person has to be told."""
+    if file.origin != "local":
+        raise Conflict("A print from the printer's own card can only be started at the printer yet")
     descriptor = await asyncio.to_thread(call.fleet.store(call.printer).open, file.path)
     stream = os.fdopen(descriptor, "rb", buffering=0)
     if again:
