@@ -49,7 +49,7 @@ class Line:
 
 
 class Window:
-    """At most `size` lines are in flight, and several at once only if they fit into `room` bytes together."""
+    """At most `size` lines are in flight, and behind the oldest only as many as fit into `room` bytes together."""
 
     def __init__(self, size: int, room: int = RECEIVE_BUFFER) -> None:
         self.size = size
@@ -77,6 +77,11 @@ class Window:
         return self._next_to_write == self.next_number
 
     @property
+    def _waiting_bytes(self) -> int:
+        """Of the lines behind the oldest one in flight: that is being obeyed, and has left the receive buffer."""
+        return self._bytes - len(self.in_flight[0].data)
+
+    @property
     def oldest(self) -> int:
         """The first line that is not acknowledged, whether written or not."""
         return self.in_flight[0].number if self.in_flight else self._next_to_write
@@ -98,7 +103,7 @@ class Window:
         if self.all_written or (len(self.in_flight) >= self.size and not beyond):
             return None
         line = self._history[self._next_to_write]
-        if self.in_flight and self._bytes + len(line.data) > self.room and not beyond:
+        if self.in_flight and self._waiting_bytes + len(line.data) > self.room and not beyond:
             return None
         line.sent_at = now
         line.asked_at = line.asked_at or now
