@@ -14,7 +14,7 @@ from .simulator import build
 from .strain import under_load
 from .trials import OCTOPRINT, ONE, PRINTCORE, WINDOW, Trial
 
-ONE_LINE = '[printers.default]\nwindow = 1\n'
+ONE_LINE = "[printers.default]\nwindow = 1\n"
 """Of limpet.toml: one line in flight, whatever the printer says that it can take."""
 Results = dict[Trial, dict[str, list[Figures]]]
 
