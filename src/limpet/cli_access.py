@@ -37,7 +37,9 @@ def add_users(parser: argparse.ArgumentParser, common: argparse.ArgumentParser, 
     add = actions.add_parser("add", parents=[common], help="add a user; asks for a password, or reads it from a pipe")
     add.add_argument("name", metavar="NAME")
     add.add_argument("--admin", action="store_true", help="may do everything (the group admins)")
-    add.add_argument("--groups", metavar="LIST", help="comma-separated: admins, users, readonly (default: users)")
+    add.add_argument(
+        "--groups", metavar="LIST", help="comma-separated: admins, users, readonly, or your own (default: users)"
+    )
     add.add_argument("--permissions", metavar="LIST", help="comma-separated, besides those of the groups")
     add.set_defaults(**does(_add))
     actions.add_parser("list", parents=[common], help="list the users").set_defaults(**does(_list))

@@ -146,6 +146,17 @@ async def test_fields_come_in_any_order(client: Client, order: tuple[str, ...]) 
     assert (await send(client, body)).json() == {"error": "File already exists and noOverwrite was set"}
 
 
+async def test_what_is_no_file_is_not_replaced_and_that_is_said(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "uploads").mkdir(exist_ok=True)
+    (tmp_path / "uploads/a.gcode").symlink_to("/etc/passwd")
+    body = form(f'{HEAD}"file"; filename="a.gcode"\r\n\r\nG28\n')
+
+    answer = await send(client, body)
+
+    assert (answer.status, answer.json()) == (409, {"error": "File or folder does already exist"})
+    assert (tmp_path / "uploads/a.gcode").is_symlink()
+
+
 async def test_a_name_with_folders_goes_there_and_a_second_file_takes_the_place_of_the_first(
     client: Client, tmp_path: Path
 ) -> None:

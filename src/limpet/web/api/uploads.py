@@ -97,7 +97,8 @@ async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.St
             store.place, upload, path, overwrite=overwrite, user=call.caller.name, userdata=userdata
         )
     except Conflict as error:
-        raise Conflict("File already exists and noOverwrite was set" if str(error) == EXISTS else str(error)) from None
+        kept = str(error) == EXISTS and not overwrite
+        raise Conflict("File already exists and noOverwrite was set" if kept else str(error)) from None
     wants_select, wants_print = form.says("select"), form.says("print")
     tell(call, store, FilesChanged("FileAdded", LOCAL, file.path, file.type_path, "add"), UPDATED)
     # Whatever waits, this one is likely to be printed first.
