@@ -16,7 +16,9 @@ from msgspec import structs
 
 from limpet.analyst import Analyst
 from limpet.errors import BadRequest, Conflict, NotFound
+from limpet.history import History
 from limpet.memory import Known, Memory, instance_id
+from limpet.printer.print import PhaseChanged, PrintEnded, PrintProgressed
 from limpet.printer.printer import Printer
 from limpet.printer.state import PrinterRecognised, ProfileChanged, SettingsChanged
 from limpet.printer.target import Patience, Target
@@ -60,11 +62,14 @@ class Fleet:
         self.news = asyncio.Event()
         """Set when settings have changed; for one that waits for it, who clears it."""
         self._memory = Memory(file.path.with_name("known.json"))
+        self.history = History(file.path.with_name("history.db"))
         self._working: set[asyncio.Future[None]] = set()
         self._saving = asyncio.Lock()
         self._stores: dict[Path, Store] = {}
         self._analyst = Analyst(self._tell_sharing)
         self._printers = {id: self._make(id) for id in settings.printers}
+        for printer in self:
+            printer.recall(self.history.last(printer.id))
 
     def _make(self, id: str) -> Printer:
         return Printer(
@@ -74,6 +79,7 @@ class Fleet:
             additional_baudrates=self.settings.ports.additional_baudrates,
             reserved=partial(self._devices_of_others, id),
             learn=partial(self._learn, id),
+            follow=self._follow,
             patience=self._patience,
         )
 
@@ -263,12 +269,19 @@ class Fleet:
 
     def store(self, printer: Printer) -> Store:
         """The files of this printer; printers whose settings name the same folder have the same store."""
-        folder = self.preferences(printer).uploads or self.settings.files.uploads
-        path = Path(os.path.abspath(self._file.path.parent / folder))  # noqa: PTH100 - a link is to stay one
+        folder = self._file.path.parent / self._folder(printer)
+        path = Path(os.path.abspath(folder))  # noqa: PTH100 - a link is to stay one
         if path not in self._stores:
             name = hashlib.sha1(os.fsencode(path), usedforsecurity=False).hexdigest()[:16]
             self._stores[path] = Store(path, self._file.path.parent / "analyses" / name)
         return self._stores[path]
+
+    def _folder(self, printer: Printer) -> str:
+        return self.preferences(printer).uploads or self.settings.files.uploads
+
+    def place_of(self, printer: Printer, origin: str) -> str:
+        """What the history calls the place of a file: a folder of files, or the printer whose card it is on."""
+        return self._folder(printer) if origin == "local" else f"{origin} of {printer.id}"
 
     def sharing(self, store: Store) -> list[Printer]:
         """The printers that have these files."""
@@ -321,6 +334,7 @@ class Fleet:
         await asyncio.gather(self._analyst.stop(), *(printer.disconnect() for printer in self))
         if self._working:
             await asyncio.wait(self._working, timeout=STOP_TIME)
+        await self.history.close()
 
     def _learn(self, id: str, recognised: PrinterRecognised) -> None:
         """Remember where a printer was found, unless that is another port than the one that is saved for it."""
@@ -330,6 +344,20 @@ class Fleet:
         known = Known(port=recognised.port, baudrate=recognised.baudrate, identity=recognised.identity)
         if self._memory.learn(id, known):
             self._save_memory()
+
+    def _follow(self, printer: Printer, event: Event) -> None:
+        """What is to be remembered of a print."""
+        figures = printer.figures()
+        resends = figures.resends if figures is not None else None
+        match event:
+            case PhaseChanged(print=job) if not self.history.is_under_way(printer.id):
+                store = self.place_of(printer, job.file.origin)
+                profile = self.profile_id(printer)
+                self.history.begin(printer.id, job, profile=profile, store=store, resends=resends or 0)
+            case PhaseChanged(print=job) | PrintProgressed(print=job):
+                self.history.progress(printer.id, job, resends=resends)
+            case PrintEnded():
+                self.history.end(printer.id, event)
 
     def _save_memory(self) -> None:
         self._keep(asyncio.get_running_loop().run_in_executor(None, self._memory.save))

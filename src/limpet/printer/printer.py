@@ -10,13 +10,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import BinaryIO
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Connection
 from limpet.printer.job import JOB, Job, Scripts, no_scripts
-from limpet.printer.print import Phase, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.printing import Printing
 from limpet.printer.state import (
     FileDeselected,
@@ -66,6 +67,7 @@ REPORT_INTERVAL = 2
 
 
 _PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
+_FOLLOWED = frozenset({FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
 _EMERGENCY = frozenset({"M108", "M410", "M876"})
 """What firmware with an emergency parser acts on as soon as it has read it."""
 
@@ -89,14 +91,17 @@ class Printer:
         additional_baudrates: Sequence[int] = (),
         reserved: Callable[[], Collection[str]] = frozenset,
         learn: Callable[[PrinterRecognised], None] = lambda _: None,
+        follow: Callable[[Printer, Event], None] = lambda _, __: None,
         patience: Patience | None = None,
     ) -> None:
-        """`reserved` tells which devices belong to other printers; `learn` is told who was connected where."""
+        """`reserved` tells which devices belong to other printers; `learn` is told who was connected where, `follow`
+        how prints go, and of which files more should be known."""
         self.id = id
         self.removed = False
         self._wish = 0
         self._card_unread = False
         self._learn = learn
+        self._follow = follow
         self.scripts: Scripts = no_scripts
         self._printing: Printing | None = None
         self.snapshot = Snapshot()
@@ -237,6 +242,10 @@ class Printer:
         printing.tell_events()
         self._wake()
 
+    def recall(self, last: PrintEnded | None) -> None:
+        """How the last print went, before this server was started."""
+        self.snapshot = replace(self.snapshot, last_print=last)
+
     def tell(self, event: Event) -> None:
         """Something has happened that is not the printer's doing, and that its subscribers want to know."""
         self._on_event(event)
@@ -308,6 +317,8 @@ class Printer:
                 self._list_card()
             case SdPrintReported() if before.sd_print is None:
                 self._commands.append(Command("M31"))
+        if type(event) in _FOLLOWED:
+            self._follow(self, event)
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
 

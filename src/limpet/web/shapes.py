@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
-from limpet.printer.print import Phase, Print
+from limpet.printer.print import Phase, Print, SelectedFile
 from limpet.printer.state import CLOSED, Snapshot, State
 
 
@@ -122,14 +122,7 @@ def job(snapshot: Snapshot) -> JobInfo:
     if file is None:
         return JobInfo(file=JobFile())
     return JobInfo(
-        file=JobFile(
-            name=file.name,
-            path=file.path,
-            display=file.display,
-            origin=file.origin,
-            size=file.size,
-            date=file.date,
-        ),
+        file=job_file(file),
         user=file.user,
     )
 
@@ -139,6 +132,12 @@ def busy_files(snapshot: Snapshot) -> list[BusyFile]:
         return []
     file = snapshot.print.file
     return [BusyFile(origin=file.origin, path=file.path)]
+
+
+def job_file(file: SelectedFile) -> JobFile:
+    return JobFile(
+        name=file.name, path=file.path, display=file.display, origin=file.origin, size=file.size, date=file.date
+    )
 
 
 def progress(snapshot: Snapshot) -> ProgressInfo:

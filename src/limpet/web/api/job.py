@@ -12,25 +12,60 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict
-from limpet.printer.print import SelectedFile
+from limpet.printer.print import PrintEnded, SelectedFile
 from limpet.printer.state import CLOSED, State
 from limpet.web.call import Call, Route, answer, done
-from limpet.web.shapes import JobInfo, ProgressInfo, job, progress, state_text
+from limpet.web.shapes import JobFile, JobInfo, ProgressInfo, job, job_file, progress, state_text
+
+
+class LastPrint(Struct, frozen=True, kw_only=True):
+    """How the last print ended: "done", "cancelled" or "failed", with `code` and `message` for a reason.
+
+    Times in seconds since the epoch, `printTime` in seconds without pauses; the printer had acknowledged the file up to
+    the byte `position` and the `line`.
+    """
+
+    file: JobFile
+    outcome: str
+    code: str | None
+    message: str | None
+    startedAt: float  # noqa: N815
+    endedAt: float  # noqa: N815
+    printTime: float  # noqa: N815
+    position: int
+    line: int
 
 
 class JobAnswer(Struct, frozen=True, kw_only=True):
-    """`state` is that of the printer; `error` is there when a connection ended for a reason."""
+    """`state` is that of the printer; `error` is there when a connection ended for a reason, `lastPrint` when there
+    was a print, be it before this server was started."""
 
     job: JobInfo
     progress: ProgressInfo
     state: str
     error: str | UnsetType = UNSET
+    lastPrint: LastPrint | UnsetType = UNSET  # noqa: N815
 
 
 async def get_job(call: Call) -> web.StreamResponse:
     now = call.printer.snapshot
     error = now.failure.fault.message if now.failure is not None and now.state in CLOSED else UNSET
-    return answer(JobAnswer(job=job(now), progress=progress(now), state=state_text(now), error=error))
+    last = UNSET if now.last_print is None else _last(now.last_print)
+    return answer(JobAnswer(job=job(now), progress=progress(now), state=state_text(now), error=error, lastPrint=last))
+
+
+def _last(ended: PrintEnded) -> LastPrint:
+    return LastPrint(
+        file=job_file(ended.print.file),
+        outcome=ended.outcome,
+        code=ended.code,
+        message=ended.message,
+        startedAt=ended.print.started_at,
+        endedAt=ended.ended_at,
+        printTime=ended.print.elapsed,
+        position=ended.print.position,
+        line=ended.print.line,
+    )
 
 
 async def post_job(call: Call) -> web.StreamResponse:

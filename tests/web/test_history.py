@@ -1,0 +1,214 @@
+"""`/api/limpet/history`: how prints went, and what a killed server says of the one that was under way."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limpet.history_file import HistoryFile
+from tests.test_history_file import record
+from tests.web.server import HERMETIC, Client, eventually, printer_at, process, running
+
+HISTORY = "/api/limpet/history"
+LONG = b"G28\n" + b"".join(b"G1 X%d F6000\nG4 P20\n" % (number % 100) for number in range(2000))
+
+
+async def prints(client: Client, query: str = "") -> list[Any]:
+    answer = await client.get(HISTORY + query)
+    assert answer.status == 200, answer.body
+    found: list[Any] = answer.json()["prints"]
+    return found
+
+
+async def until_history(client: Client, condition: Callable[[list[Any]], Any], within: float = 10.0) -> list[Any]:
+    found: list[Any] = []
+
+    async def look() -> bool:
+        found[:] = await prints(client)
+        return bool(condition(found))
+
+    await eventually(look, within, lambda: f"the history is {found}")
+    return found
+
+
+async def connected(client: Client, port: str = "VIRTUAL") -> None:
+    await client.accepted("connect", port=port, baudrate=115200)
+    await client.until_state("Operational")
+
+
+async def printed(client: Client, name: str, content: bytes = b"M117 a\nG1 X1\nG1 X2\n") -> Any:
+    """The file has been printed to its end: what the history says."""
+    known = len(await prints(client))
+    answer = await client.upload(name, content, print="true")
+    assert answer.json()["effectivePrint"] is True
+    found = await until_history(client, lambda found: len(found) > known and found[0]["outcome"])
+    return found[0]
+
+
+async def test_a_print_that_is_done_is_in_the_history(client: Client) -> None:
+    await connected(client)
+
+    found = await printed(client, "folder/a.gcode")
+
+    assert found["file"] | {"date": 0} == {
+        "origin": "local",
+        "path": "folder/a.gcode",
+        "display": "a.gcode",
+        "size": 19,
+        "date": 0,
+    }
+    assert (found["outcome"], found["code"], found["message"]) == ("done", None, None)
+    assert (found["position"], found["line"], found["resends"]) == (19, 3, 0)
+    assert (found["printer"], found["profile"], found["filament"]) == ("default", "_default", None)
+    assert found["startedAt"] <= found["endedAt"]
+    assert found["printTime"] >= 0
+    assert (await client.get(f"/p/default{HISTORY}")).json()["prints"] == [found]
+
+
+async def test_a_print_says_how_it_ended(client: Client) -> None:
+    await connected(client)
+    await client.upload("long.gcode", LONG, print="true")
+    (under_way,) = await until_history(client, lambda found: found)
+    assert (under_way["outcome"], under_way["endedAt"]) == (None, None)
+
+    await client.post("/api/job", {"command": "cancel"})
+    (found,) = await until_history(client, lambda found: found[0]["outcome"])
+
+    assert (found["outcome"], found["code"]) == ("cancelled", "cancelled")
+    assert found["id"] == under_way["id"]
+    assert found["position"] < len(LONG)
+
+    await client.upload("long.gcode", LONG, print="true")
+    await client.accepted("disconnect")
+    (found, _) = await until_history(client, lambda found: len(found) == 2 and found[0]["outcome"])
+    assert (found["outcome"], found["code"]) == ("failed", "disconnected")
+
+
+async def test_resends_of_a_print_are_counted(tmp_path: Path) -> None:
+    async with running(tmp_path, settings=HERMETIC + "[virtual]\nresend_every = 5\n") as (client, _):
+        await connected(client)
+
+        found = await printed(client, "a.gcode", b"G1 X1\nG1 X2\n" * 20)
+
+    assert found["outcome"] == "done"
+    assert found["resends"] >= 3
+
+
+async def test_pages_of_the_history(client: Client, tmp_path: Path) -> None:
+    file = HistoryFile(tmp_path / "history.db")
+    for number in range(4):
+        file.put(record(f"{number}.gcode", printer="default" if number else "mk3"))
+    file.close()
+
+    assert [each["file"]["path"] for each in await prints(client)] == ["3.gcode", "2.gcode", "1.gcode"]
+    assert [each["file"]["path"] for each in await prints(client, "?limit=1&offset=1")] == ["2.gcode"]
+    assert [each["printer"] for each in await prints(client, "?all=true")][-1] == "mk3"
+    assert (await client.get(f"{HISTORY}?limit=1")).json()["total"] == 3
+    for query in ("limit=-1", "limit=x", "offset=1.5", "offset=", "limit=9999999999", "limit=²"):
+        assert (await client.get(f"{HISTORY}?{query}")).status == 400
+
+
+async def test_prints_are_forgotten(client: Client) -> None:
+    await connected(client)
+    first, second = await printed(client, "a.gcode"), await printed(client, "b.gcode")
+
+    assert (await client.delete(f"{HISTORY}/{first['id']}")).status == 204
+    assert (await client.delete(f"{HISTORY}/{first['id']}")).status == 404
+    assert await prints(client) == [second]
+
+    await client.upload("long.gcode", LONG, print="true")
+    under_way = (await until_history(client, lambda found: len(found) == 2))[0]
+    assert (await client.delete(f"{HISTORY}/{under_way['id']}")).status == 409
+    assert (await client.delete(HISTORY)).status == 204
+    assert [each["id"] for each in await prints(client)] == [under_way["id"]]
+
+
+async def test_the_history_needs_permissions(tmp_path: Path) -> None:
+    keys = {"looks": ["FILES_LIST"], "sees": ["STATUS"], "deletes": ["FILES_DELETE"]}
+    async with running(tmp_path, keys=keys) as (client, made):
+        assert [(await client.get(HISTORY, key=made[name])).status for name in keys] == [200, 403, 403]
+        assert [(await client.delete(HISTORY, key=made[name])).status for name in keys] == [403, 403, 204]
+
+
+async def test_a_history_that_cannot_be_kept_stops_no_print_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = sqlite3.connect(tmp_path / "history.db")
+    other.execute("PRAGMA user_version = 99")
+    other.close()
+    async with running(tmp_path) as (client, _):
+        await connected(client)
+        await client.upload("a.gcode", b"G1 X1\n", print="true")
+        await eventually(lambda: client.fleet.default.snapshot.last_print, 5.0)
+
+        last = client.fleet.default.snapshot.last_print
+        assert last is not None
+        assert last.outcome == "done"
+        answer = await client.get(HISTORY)
+        assert (answer.status, "newer Limpet" in answer.json()["error"]) == (409, True)
+        assert "prints go on, but are not kept in the history" in caplog.text
+
+
+async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    (tmp_path / "history.db").mkdir()
+    async with running(tmp_path) as (client, _):
+        await connected(client)
+        await client.upload("a.gcode", b"G1 X1\n", print="true")
+        await eventually(lambda: client.fleet.default.snapshot.last_print, 5.0)
+        await eventually(lambda: client.fleet.history.fault, 5.0)
+        (tmp_path / "history.db").rmdir()
+
+        found = await printed(client, "b.gcode")
+
+        assert [each["file"]["path"] for each in await prints(client)] == ["b.gcode", "a.gcode"]
+        assert found["file"]["path"] == "b.gcode"
+        assert (await client.get(HISTORY)).json()["fault"] is None
+
+
+async def test_a_killed_server_says_which_print_it_cut_off_and_where(tmp_path: Path, folder: Path, link: Path) -> None:
+    content = b"G28\n" + b"; a remark\nG1 X10 F6000\nG4 P10\n" * 3000
+    lines = content.count(b"\n")
+    async with printer_at(link), process(folder, ports=[str(link)]) as server:
+        client = await server.start()
+        await connected(client, str(link))
+        assert (await client.upload("part.gcode", content, print="true")).json()["effectivePrint"] is True
+
+        async def past_line_100() -> bool:
+            return any(each["line"] > 100 for each in await prints(client))
+
+        await eventually(past_line_100, 20.0)
+        (before,) = await prints(client)
+        await asyncio.sleep(1.2)
+        job = (await client.get("/api/job")).json()["progress"]
+        await server.kill()
+        await client.close()
+
+        client = await server.start()
+        (found,) = await prints(client)
+        told = (await client.get("/api/job")).json()
+        await connected(client, str(link))
+        await asyncio.sleep(1.0)
+        state, sent = (await client.get("/api/job")).json()["state"], (await client.connection())["current"]["link"]
+        total = len(await prints(client))
+        await client.close()
+
+        assert (found["id"], found["outcome"], found["code"]) == (before["id"], "failed", "server_ended")
+        assert found["file"]["path"] == "part.gcode"
+        assert re.fullmatch(
+            rf"Limpet was ended while it printed part.gcode, at about line {found['line']}", found["message"]
+        )
+        assert 100 < before["line"] <= found["line"] < lines
+        assert found["startedAt"] < found["endedAt"]
+        # What is known is at most two seconds old.
+        assert found["position"] > job["filepos"] * 0.3
+        assert told["lastPrint"]["code"] == "server_ended"
+        assert (told["lastPrint"]["line"], told["lastPrint"]["file"]["path"]) == (found["line"], "part.gcode")
+        # Nothing is sent by itself, but for what is asked of any printer.
+        assert (state, total) == ("Operational", 1)
+        assert sent["linesSent"] < 20
