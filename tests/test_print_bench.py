@@ -181,6 +181,16 @@ def test_lines_and_oks_get_lost_as_wished(talk: Talk, lost: tuple[int, int]) -> 
     assert (told.lost_lines, told.lost_oks, told.moves) == (*lost, lost[1])
 
 
+@pytest.mark.parametrize("talk", [Board(drop_lines=0.1, seed=seed) for seed in (1, 2)], indirect=True)
+def test_about_so_many_get_lost_and_not_the_first(talk: Talk) -> None:
+    first, *others = (f"{move}\n".encode() for move in moves.moves(COUNT))
+    assert talk.answers(first) == ["ok"]
+    talk.write(*others, b"M105\n")
+    while talk.hear() == "ok":
+        pass  # The last is that of M105, which says more.
+    assert 10 <= talk.simulator.ask().lost_lines <= 60
+
+
 @pytest.mark.parametrize("talk", [Board(corrupt_lines=1)], indirect=True)
 def test_a_corrupted_line_is_asked_for_again(talk: Talk) -> None:
     assert talk.answers(numbered(1)[0])[1:] == ["Resend: 1", "ok"]
