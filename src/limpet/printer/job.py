@@ -19,6 +19,7 @@ from typing import Any
 
 from msgspec import structs
 
+from limpet.gcodefile.resume import ResumePoint
 from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
@@ -70,6 +71,13 @@ class Modes:
             case _ if code.startswith("T"):
                 self.tool = int(float(code[1:]))
 
+    def take(self, point: ResumePoint) -> None:
+        """As they are there."""
+        self.relative, self.relative_e, self.inches = point.relative, point.relative_e, point.inches
+        self.tool = point.tool
+        if point.speed is not None:
+            self.last_with_speed = gcode.set_speed(point.speed)
+
     @property
     def speed(self) -> float | None:
         """In the file's units a minute, of the last move that named one."""
@@ -109,14 +117,16 @@ class Job:
         scripts: Scripts = no_scripts,
         offsets: Callable[[], Mapping[str, float]] = dict,
         heaters: Callable[[], Heaters] = dict,
+        resume: ResumePoint | None = None,
     ) -> None:
         """`started_at` is in seconds since the epoch; `offsets` are added to the file's targets, `heaters` are asked
-        for what is to be reached again after a pause."""
+        for what is to be reached again after a pause. `resume`: it goes on from there, and only the rest of the
+        file is fed."""
         self.print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
         self.ended = False
         self.told: tuple[float, float, float] | None = None
         """The last M73 of the file: percent, minutes left, and `elapsed` at that moment."""
-        self._tape = Tape()
+        self._tape = Tape(resume.position, resume.line) if resume else Tape()
         self._modes = Modes()
         self._scripts = scripts
         self._offsets = offsets
@@ -124,7 +134,7 @@ class Job:
         self._began = now
         self._since: float | None = now
         self._ran = 0.0
-        self._done = (0, 0)
+        self._done = (self._tape.position, self._tape.line)
         self._given: deque[tuple[int, int] | None] = deque()
         self._script: deque[str] = deque()
         self._then: Callable[[float], None] = self._go_on_printing
@@ -132,7 +142,12 @@ class Job:
         self._failure: tuple[str, str] | None = None
         self._events: deque[Event] = deque()
         self._enter(Phase.STARTING, now)
-        self._run("beforePrintStarted", {}, self._go_on_printing)
+        if resume is None:
+            self._run("beforePrintStarted", {}, self._go_on_printing)
+        else:
+            self._modes.take(resume)
+            # What the script before a print does, such as homing, would ruin one that has begun.
+            self._script.extend((*gcode.heat_up(resume.targets), *resume.fans, *self._modes.restored()))
 
     # -- outputs --
 

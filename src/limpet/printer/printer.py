@@ -15,6 +15,7 @@ from itertools import count
 from typing import BinaryIO
 
 from limpet.errors import BadRequest, Conflict
+from limpet.gcodefile.resume import ResumePoint
 from limpet.printer.connection import Connection
 from limpet.printer.job import JOB, Job, Scripts, no_scripts
 from limpet.printer.print import Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
@@ -184,8 +185,13 @@ class Printer:
 
     # -- the print --
 
-    def start(self, file: SelectedFile, stream: BinaryIO, *, user: str | None = None) -> None:
-        """Print `file`, which is read from `stream`. Raises Conflict when the printer cannot; then it is closed."""
+    def start(
+        self, file: SelectedFile, stream: BinaryIO, *, user: str | None = None, resume: ResumePoint | None = None
+    ) -> None:
+        """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed.
+
+        Raises Conflict when the printer cannot; then the stream is closed.
+        """
         try:
             if self.snapshot.state is not State.OPERATIONAL:
                 raise Conflict("The printer is not operational")
@@ -202,6 +208,7 @@ class Printer:
             scripts=self.scripts,
             offsets=lambda: self.snapshot.offsets,
             heaters=lambda: self.snapshot.temperatures,
+            resume=resume,
         )
         self._printing = Printing(job, stream, self._on_event, self._wake)
         self._printing.tell_events()

@@ -47,6 +47,8 @@ CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
 """States in which no port is open."""
 
 
+FINAL = frozenset({"file", "emergency_stop", "firmware_halted"})
+"""Why a print has failed that cannot go on: its file, or a printer that has stopped for good."""
 MAX_HEATERS = 32
 MAX_CAPABILITIES = 100
 
@@ -220,6 +222,14 @@ class Snapshot:
     tool: int = 0
     sd_ready: bool = False
     sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> PrintEnded | None:
+        """The last print, if it was lost, and might go on from where it was."""
+        ended = self.last_print
+        if self.print is not None or ended is None or ended.outcome != "failed":
+            return None
+        return ended if ended.print.file.origin == "local" and ended.code not in FINAL else None
 
 
 _TOOL = re.compile(r"T(\d{1,2})(?![\w.])")

@@ -27,12 +27,13 @@ class BadFile(Exception):
 class Tape:
     """Gives out one command at a time. `position` (bytes) and `line` are where the last one given out ends."""
 
-    def __init__(self) -> None:
-        self.position = 0
-        self.line = 0
+    def __init__(self, position: int = 0, line: int = 0) -> None:
+        """It begins at byte `position`, after line `line`."""
+        self.position = position
+        self.line = line
         self._lines: deque[bytes] = deque()
         self._rest = b""
-        self._fed = 0
+        self._fed = position
         self._complete = False
 
     @property

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.print import PrintEnded, SelectedFile
+from limpet.printer.recovery import MUST_BE, place_of
 from limpet.printer.state import CLOSED, State
 from limpet.web.call import Call, Route, answer, done
 from limpet.web.shapes import JobFile, JobInfo, ProgressInfo, job, job_file, progress, state_text
@@ -22,7 +23,7 @@ class LastPrint(Struct, frozen=True, kw_only=True):
     """How the last print ended: "done", "cancelled" or "failed", with `code` and `message` for a reason.
 
     Times in seconds since the epoch, `printTime` in seconds without pauses; the printer had acknowledged the file up to
-    the byte `position` and the `line`.
+    the byte `position` and the `line`. `hint`, where the command `recover` may go on with it, says what must be true.
     """
 
     file: JobFile
@@ -34,6 +35,7 @@ class LastPrint(Struct, frozen=True, kw_only=True):
     printTime: float  # noqa: N815
     position: int
     line: int
+    hint: str | None = None
 
 
 class JobAnswer(Struct, frozen=True, kw_only=True):
@@ -50,11 +52,11 @@ class JobAnswer(Struct, frozen=True, kw_only=True):
 async def get_job(call: Call) -> web.StreamResponse:
     now = call.printer.snapshot
     error = now.failure.fault.message if now.failure is not None and now.state in CLOSED else UNSET
-    last = UNSET if now.last_print is None else _last(now.last_print)
+    last = UNSET if now.last_print is None else _last(now.last_print, MUST_BE if now.interrupted else None)
     return answer(JobAnswer(job=job(now), progress=progress(now), state=state_text(now), error=error, lastPrint=last))
 
 
-def _last(ended: PrintEnded) -> LastPrint:
+def _last(ended: PrintEnded, hint: str | None) -> LastPrint:
     return LastPrint(
         file=job_file(ended.print.file),
         outcome=ended.outcome,
@@ -65,6 +67,7 @@ def _last(ended: PrintEnded) -> LastPrint:
         printTime=ended.print.elapsed,
         position=ended.print.position,
         line=ended.print.line,
+        hint=hint,
     )
 
 
@@ -89,6 +92,8 @@ async def post_job(call: Call) -> web.StreamResponse:
             if printer.snapshot.print is None or not printer.is_paused:
                 raise Conflict("Printer does not have an active print job or is not paused")
             await start(call, printer.snapshot.print.file, again=True)
+        case "recover":
+            await _recover(call)
         case "cancel":
             printer.cancel()
         case "pause":
@@ -112,7 +117,26 @@ async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
     call.printer.start(file, stream, user=call.caller.name)
 
 
-_COMMANDS = ("start", "cancel", "pause", "restart")
+async def _recover(call: Call) -> None:
+    """Go on with the print that was lost, if the printer is where it was left."""
+    printer, ended = call.printer, call.printer.snapshot.interrupted
+    if ended is None:
+        raise Conflict("There is no print that was lost and could go on")
+    store, lost = call.fleet.store(printer), ended.print
+    there = await asyncio.to_thread(store.info, lost.file.path)
+    if (there.size, there.date) != (lost.file.size, lost.file.date):
+        raise Conflict(f"{lost.file.path} is not the file any more that was being printed")
+    stream = os.fdopen(await asyncio.to_thread(store.open, lost.file.path), "rb", buffering=0)
+    try:
+        point = await place_of(printer, lost, stream)
+        await asyncio.to_thread(stream.seek, point.position)
+    except BaseException:
+        stream.close()
+        raise
+    printer.start(lost.file, stream, user=call.caller.name, resume=point)
+
+
+_COMMANDS = ("start", "cancel", "pause", "restart", "recover")
 _ACTIONS = ("pause", "resume", "toggle")
 
 _BODY = {
