@@ -133,6 +133,8 @@ async def _recover(call: Call) -> None:
     except BaseException:
         stream.close()
         raise
+    if printer.snapshot.selected != lost.file:
+        printer.select(lost.file)
     printer.start(lost.file, stream, user=call.caller.name, resume=point)
 
 
