@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locato
 CODE = "ABCD-EFGH"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
+PATIENCE = replace(IMPATIENT, greeting=2.0, detection=2.0, wrong_rate=1.0)
+"""The browser takes its share of the machine."""
 QUICK = "\n[virtual]\ninstant = true\n"
 
 
@@ -97,7 +100,7 @@ class Visit:
                 self.folder,
                 settings=self._settings,
                 ports=self._ports,
-                patience=IMPATIENT,
+                patience=PATIENCE,
                 setup_code=CODE if self._setup else None,
                 port=self._port,
             )

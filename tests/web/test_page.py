@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from pathlib import Path
 
 import pytest
 
@@ -27,7 +28,9 @@ async def test_the_page_is_for_anybody_and_says_nothing_of_printers(client: Clie
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "no-cache"
-    assert answer.body == (await client.get("/", key="")).body
+    assert (
+        answer.headers["ETag"] == (await client.get(path.replace("no-such-printer", "default"), key="")).headers["ETag"]
+    )
     for name, value in LOCKED.items():
         assert answer.headers[name] == value
 
@@ -40,10 +43,10 @@ async def test_nothing_in_the_page_is_inline_or_from_elsewhere(client: Client) -
     for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
         assert rule in policy
     text = answer.body.decode()
-    assert "{version}" not in text
-    assert re.findall(r"<script(?! type=\"module\" src=\"/static/)", text) == []
+    assert "{static}" not in text
+    assert re.findall(r"<script(?! type=\"module\" src=\"static/)", text) == []
     assert re.findall(r"\s(?:on\w+|style)=", text) == []
-    assert re.findall(r"(?:src|href)=\"(?!/static/)", text) == []
+    assert re.findall(r"(?:src|href)=\"(?!static/)", text) == []
 
 
 async def test_the_address_without_its_slash_leads_to_the_page(client: Client) -> None:
@@ -53,13 +56,14 @@ async def test_the_address_without_its_slash_leads_to_the_page(client: Client) -
 
 
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(client: Client) -> None:
-    version, files = read(FOLDER)
+    files = read(FOLDER)
+    version = files.version
 
     answer = await client.request("GET", f"/static/{version}/js/main.js", headers=UNPACKED)
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert "immutable" in answer.headers["Cache-Control"]
-    assert answer.body == files["js/main.js"].plain
+    assert answer.body == files.by_path["js/main.js"].plain
     for path in (f"/static/{version}/js/none.js", "/static/0/js/main.js", f"/static/{version}/vendor/README.md"):
         assert (await client.get(path)).status == 404
     for path in (f"/static/{version}/../page.py", f"/static/{version}/..%2f..%2fapp.py", f"/static/{version}/%2e%2e/x"):
@@ -124,3 +128,29 @@ def test_libraries_are_kept_with_their_versions_and_licences() -> None:
     for name in ("preact", "@preact/signals", "@preact/signals-core", "htm", "uplot"):
         assert re.search(rf"\[{name}\]\(\S+ \| \d+\.\d+\.\d+ \| [\w.-]+ \|", about), name
         assert f"=== {name} ===" in licences
+
+
+@pytest.mark.parametrize(("path", "up"), [("/", ""), ("/p/default/", "../../")])
+async def test_the_files_are_found_from_where_the_page_is(client: Client, path: str, up: str) -> None:
+    text = gzip.decompress((await client.request("GET", path, headers={"Accept-Encoding": "gzip"})).body).decode()
+
+    places = re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    assert len(places) > 5
+    for place in places:
+        assert place.startswith(f"{up}static/")
+        assert (await client.get("/" + place.removeprefix(up), key="")).status == 200
+
+
+def test_the_document_names_all_that_the_first_view_imports() -> None:
+    wanted: set[str] = set()
+
+    def follow(path: Path) -> None:
+        name = path.relative_to(FOLDER).as_posix()
+        if name not in wanted:
+            wanted.add(name)
+            for target in re.findall(r"^(?:import|export|\}) [^;]*\"(\.[^\"]+)\";", path.read_text(), re.MULTILINE):
+                follow((path.parent / target).resolve())
+
+    follow(FOLDER / "js/main.js")
+    text = (FOLDER / "index.html").read_text()
+    assert set(re.findall(r"modulepreload\" href=\"\{static\}/([^\"]+)\"", text)) == wanted - {"js/main.js"}

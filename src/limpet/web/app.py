@@ -205,8 +205,10 @@ def _heading(access: Access) -> Callable[[web.Request, web.StreamResponse], Awai
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         # An answer may have one of its own; aiohttp's name, which it has given already, is none.
         response.headers["Server"] = "Limpet"
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
+        # The files of the page have brought theirs along.
+        if "Cross-Origin-Resource-Policy" not in response.headers:
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
         if access.origins:
             response.headers.update(cors.headers_for(request, access.origins))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from limpet.web.call import Refused
+from limpet.web.call import HEADERS, Refused
 from limpet.web.proxies import prefix_of
 
 FOLDER = Path(__file__).with_name("static")
@@ -29,7 +29,11 @@ TYPES = {
 }
 """What is served; other files in the folder, such as licences, are for people who look there."""
 PACKED = (".css", ".html", ".js", ".json", ".svg")
-SECURITY = {
+PLAIN = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
+"""What each file has: the rest is for documents, and would be a third of what the page weighs."""
+RULES = {
+    **HEADERS,
+    **PLAIN,
     "Content-Security-Policy": "; ".join(
         (
             "default-src 'none'",
@@ -48,11 +52,11 @@ SECURITY = {
         )
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-VERSION_MARK = b"{version}"
-"""Stands in the document for the hash."""
+DOCUMENT_NAME = "index.html"
+STATIC_MARK = b"{static}"
+"""Stands in the document for where the files are, as seen from its address: a proxy may serve us below any path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +69,55 @@ class File:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The hash in their addresses, the document as it is at `/` and at `/p/<id>/`, and all others by their paths."""
+
+    version: str
+    at_root: File
+    at_printer: File
+    by_path: Mapping[str, File]
+
+
 class Page:
     """The files are read once, by the first who asks for one, in a thread."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
-        self._read: tuple[str, Mapping[str, File]] | None = None
+        self._read: Files | None = None
         self._reading = asyncio.Lock()
 
     async def document(self, request: web.Request) -> web.StreamResponse:
         """`/` and `/p/<id>/`, whether there is such a printer or not: strangers do not learn which there are."""
-        _, files = await self._files()
-        return _answer(request, files["index.html"], "no-cache")
+        files = await self._files()
+        document = files.at_printer if "printer" in request.match_info else files.at_root
+        # Whoever was given the one that is packed must not be told that the other has not changed.
+        etag = f'"{document.etag}{"-gzip" if _packs(request, document) else ""}"'
+        headers = {**RULES, "Cache-Control": "no-cache", "ETag": etag}
+        if etag in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers | {"Vary": "Accept-Encoding"})
+        return _answer(request, document, headers)
 
     async def redirect(self, request: web.Request) -> web.StreamResponse:
         """`/p/<id>`, as a person may type it."""
         return web.Response(status=308, headers={"Location": f"{prefix_of(request)}{request.rel_url.raw_path}/"})
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        version, files = await self._files()
-        file = files.get(request.match_info["path"])
-        if file is None or request.match_info["version"] != version:
+        files = await self._files()
+        file = files.by_path.get(request.match_info["path"])
+        if file is None or request.match_info["version"] != files.version:
             raise Refused(404, "There is no such file; load the page anew")
-        return _answer(request, file, "public, max-age=31536000, immutable")
+        return _answer(request, file, {**PLAIN, "Cache-Control": "public, max-age=31536000, immutable"})
 
-    async def _files(self) -> tuple[str, Mapping[str, File]]:
+    async def _files(self) -> Files:
         async with self._reading:
             if self._read is None:
                 self._read = await asyncio.to_thread(read, self._folder)
         return self._read
 
 
-def read(folder: Path) -> tuple[str, Mapping[str, File]]:
-    """The hash of all files, and each by its path below the folder."""
+def read(folder: Path) -> Files:
+    """What is below the folder. Takes some ten milliseconds: not for the event loop."""
     found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -107,26 +127,26 @@ def read(folder: Path) -> tuple[str, Mapping[str, File]]:
     for name, content in found.items():
         whole.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
     version = whole.hexdigest()[:16]
-    return version, {name: _file(name, content, version) for name, content in found.items()}
+    document = found.pop(DOCUMENT_NAME)
+    here, above = (
+        _file(DOCUMENT_NAME, document.replace(STATIC_MARK, f"{up}static/{version}".encode())) for up in ("", "../../")
+    )
+    return Files(version, here, above, {name: _file(name, content) for name, content in found.items()})
 
 
-def _file(name: str, content: bytes, version: str) -> File:
-    if name.endswith(".html"):
-        content = content.replace(VERSION_MARK, version.encode())
+def _file(name: str, content: bytes) -> File:
     suffix = Path(name).suffix
     packed = gzip.compress(content, 9, mtime=0) if suffix in PACKED else content
     etag = hashlib.sha256(content).hexdigest()[:16]
     return File(TYPES[suffix], content, packed if len(packed) < len(content) else None, etag)
 
 
-def _answer(request: web.Request, file: File, caching: str) -> web.StreamResponse:
-    packs = file.packed is not None and "gzip" in request.headers.get("Accept-Encoding", "")
-    body = file.packed if packs and file.packed is not None else file.plain
-    # Whoever was given the one packed must not be told that the other has not changed.
-    etag = f'"{file.etag}{"-gzip" if packs else ""}"'
-    headers = {"Content-Type": file.type, "Cache-Control": caching, "ETag": etag, "Vary": "Accept-Encoding", **SECURITY}
-    if etag in request.headers.get("If-None-Match", ""):
-        return web.Response(status=304, headers=headers)
-    if packs:
-        headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+def _packs(request: web.Request, file: File) -> bool:
+    return file.packed is not None and "gzip" in request.headers.get("Accept-Encoding", "")
+
+
+def _answer(request: web.Request, file: File, headers: dict[str, str]) -> web.StreamResponse:
+    headers |= {"Content-Type": file.type, "Vary": "Accept-Encoding"}
+    if not _packs(request, file):
+        return web.Response(body=file.plain, headers=headers)
+    return web.Response(body=file.packed, headers=headers | {"Content-Encoding": "gzip"})

@@ -1,11 +1,15 @@
 // Requests to the public API of one printer: the one in the address (`/p/<id>/`), else the default one.
 
-const [, id] = location.pathname.match(/^\/p\/([^/]+)\//) ?? [];
+/** Where Limpet is on its host: `/`, or the path below which a proxy serves it. Scripts are at `<root>static/<hash>/js/`. */
+export const root = new URL("../../../", import.meta.url).pathname;
+const [, id] = location.pathname.slice(root.length - 1).match(/^\/p\/([^/]+)\//) ?? [];
 
-/** Id of the printer that the address names; undefined at `/`. */
+/** Id of the printer that the address names; undefined at the root. */
 export const namedPrinter = id && decodeURIComponent(id);
+/** The page of a printer. */
+export const pageOf = (printer) => `${root}p/${encodeURIComponent(printer)}/`;
 /** What is before `/api` in every address of ours. */
-export const base = id ? `/p/${id}` : "";
+export const base = id ? `${root}p/${id}` : root.slice(0, -1);
 
 /** What is the same for all printers is asked for at the root, which answers to strangers too. */
 const SHARED = /^\/(api\/)?(limpet|login|logout|currentuser|access|plugin\/appkeys)\b/;
@@ -55,7 +59,7 @@ export async function ask(method, path, body) {
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let answer;
     try {
-        answer = await fetch((SHARED.test(path) ? "" : base) + path, {
+        answer = await fetch((SHARED.test(path) ? root.slice(0, -1) : base) + path, {
             method,
             headers,
             body: body === undefined ? undefined : JSON.stringify(body),

@@ -12,16 +12,15 @@ const HIDDEN_THROTTLE = 10;
 
 let push = null;
 let wantsLines = false;
-let announced = false;
-
-/** All printers, and which one this is. */
-export async function loadPrinters() {
-    store.printers.value = (await get("/api/limpet/printers")).printers;
-}
 
 /** This page's printer among them; undefined when there is no such one. */
 export const ourPrinter = () =>
     store.printers.value?.find((each) => (namedPrinter ? each.id === namedPrinter : each.default));
+
+/** Ask for all that the push does not tell. */
+export function load() {
+    for (const ask of [refresh.printers, refresh.connection, refresh.settings]) ask();
+}
 
 /** Follow the printer of this page, until the page is left; at once, when somebody has logged in again. */
 export function start() {
@@ -57,17 +56,18 @@ export function wantLines() {
 }
 
 function isBack() {
-    const wasAway = store.awaySince.value > 0;
+    if (!store.awaySince.value) return;
     store.awaySince.value = 0;
-    if (announced && wasAway) store.note("Limpet is back.");
-    announced = true;
+    store.note("Limpet is back.");
     store.filesChanged.value += 1;
     store.settingsChanged.value += 1;
-    for (const ask of Object.values(refresh)) ask();
+    load();
+    refresh.profile();
 }
 
 function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], serverTime, ...rest }) {
-    const before = store.state.value.text;
+    // What has been asked for already need not be asked for again because it is told here for the first time.
+    const before = store.state.value.text || state.text;
     store.batch(() => {
         store.keep(store.state, state);
         store.keep(store.job, job);
@@ -79,7 +79,10 @@ function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], 
     temperatures.add(temps);
     lines.add(wantsLines ? logs : [], serverTime);
     // What is being tried changes while there is no connection, and is told nowhere else.
-    if (before !== state.text || !state.flags.operational) refresh.connection();
+    const known = store.connection.value?.current.state;
+    if (before !== state.text || (known && known !== state.text && !store.isPrinting.value) || !state.flags.operational) {
+        refresh.connection();
+    }
 }
 
 function takePrompt({ action, text, choices }) {

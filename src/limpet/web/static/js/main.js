@@ -1,23 +1,26 @@
 // Where the page begins: who is there, which printer it is about, and which view is shown.
 
 import { html, render, useEffect, useErrorBoundary, useState } from "../vendor/preact.js";
-import { namedPrinter } from "./api.js";
+import { namedPrinter, root } from "./api.js";
 import * as live from "./live.js";
 import { Asking } from "./panels/appkeys.js";
-import { Arriving } from "./panels/arriving.js";
 import { Printer } from "./panels/printer.js";
 import { Shell } from "./panels/shell.js";
 import { Button, Notes, Notice, Spinner } from "./parts.js";
 import { recognise } from "./people.js";
 import { route } from "./route.js";
+import { style } from "./style.js";
 import { me, note, printers, setupNeeded } from "./store.js";
 import "./tab.js";
 
+/** Once the styles are there as well. */
+const styled = (view, pick) => Promise.all([view, style("more.css")]).then(([found]) => pick(found));
 /** Views that are loaded when they are first shown. */
 const LATER = {
-    files: () => import("./panels/files.js").then(({ Files }) => Files),
-    terminal: () => import("./panels/terminal.js").then(({ Terminal }) => Terminal),
-    settings: () => import("./panels/settings.js").then(({ Settings }) => Settings),
+    arriving: () => import("./panels/arriving.js").then(({ Arriving }) => Arriving),
+    files: () => styled(import("./panels/files.js"), ({ Files }) => Files),
+    terminal: () => styled(import("./panels/terminal.js"), ({ Terminal }) => Terminal),
+    settings: () => styled(import("./panels/settings.js"), ({ Settings }) => Settings),
     overview: () => import("./panels/overview.js").then(({ Overview }) => Overview),
 };
 const loaded = {};
@@ -40,16 +43,18 @@ function Later({ view }) {
 
 function View() {
     const [view] = route.value;
-    return LATER[view] ? html`<${Later} key=${view} view=${view} />` : html`<${Printer} />`;
+    return ["files", "terminal", "settings"].includes(view) ? html`<${Later} key=${view} view=${view} />` : html`<${Printer} />`;
 }
 
 function Home() {
     const all = printers.value;
-    useEffect(() => {
-        live.loadPrinters().catch((failure) => note(failure.message, "bad"));
-    }, []);
     const printer = live.ourPrinter();
     const several = !namedPrinter && all?.length > 1;
+    useEffect(() => {
+        // Of a printer that is not there nothing can be asked.
+        if (namedPrinter) live.refresh.printers().then(() => live.ourPrinter() && live.load());
+        else live.load();
+    }, []);
     useEffect(() => {
         if (printer && !several) live.start();
     }, [Boolean(printer), several]);
@@ -58,7 +63,7 @@ function Home() {
     if (!printer) {
         return html`<${Shell}>
             <div class="lonely"><${Notice} kind="warn" title="There is no such printer">
-                <p>No printer here is called “${namedPrinter}”. <a href="/">Here are those that are</a>.</p>
+                <p>No printer here is called “${namedPrinter}”. <a href=${root}>Here are those that are</a>.</p>
             <//></div>
         <//>`;
     }
@@ -74,7 +79,7 @@ function App() {
         <//></div>`;
     }
     if (me.value === undefined) return html`<p class="loading"><${Spinner} /></p>`;
-    return html`${me.value === null ? html`<${Arriving} key=${setupNeeded.value} />` : html`<${Home} key=${me.value.name} /><${Asking} />`}<${Notes} />`;
+    return html`${me.value === null ? html`<${Later} key=${setupNeeded.value} view="arriving" />` : html`<${Home} key=${me.value.name} /><${Asking} />`}<${Notes} />`;
 }
 
 async function begin() {

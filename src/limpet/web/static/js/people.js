@@ -18,9 +18,12 @@ export async function recognise() {
     return who.name !== null;
 }
 
+let recognised = 0;
+
 /** What the push socket is told; null when nobody is logged in. */
 export async function ticket() {
-    if (!(await recognise())) return null;
+    // The first time it has just been found out who we are.
+    if ((recognised++ || !me.value) && !(await recognise())) return null;
     const { name, session } = await post("/api/login", { passive: true });
     return `${name}:${session}`;
 }
@@ -53,10 +56,11 @@ export async function setUp(code, user, password) {
 }
 
 export async function logOut() {
-    if (hasKey()) forgetKey();
-    else await post("/api/logout", {});
+    // What is shown asks for news: that ends first.
     me.value = null;
     loginNote.value = "";
+    if (hasKey()) forgetKey();
+    else await post("/api/logout", {}).catch(() => {});
     location.reload();
 }
 

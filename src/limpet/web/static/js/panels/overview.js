@@ -1,6 +1,7 @@
 // All printers at a glance.
 
 import { html, useEffect } from "../../vendor/preact.js";
+import { pageOf } from "../api.js";
 import { refresh } from "../live.js";
 import { awaySince, printers } from "../store.js";
 
@@ -27,7 +28,7 @@ function kindOf({ state, error }) {
 }
 
 const Tile = ({ printer }) => html`
-    <a class="card tile" href=${printer.url}>
+    <a class="card tile" href=${pageOf(printer.id)}>
         <h2>${printer.name}</h2>
         <p class=${`chip ${kindOf(printer)}`}>${printer.error?.waiting ? "Waiting for it" : printer.state}</p>
         <p class="soft small">${printer.error ? printer.error.message : printer.port ?? "not connected"}</p>

@@ -1,7 +1,7 @@
 // What is around every view: the name of the printer, its state, the ways to the views, and the emergency stop.
 
 import { html, useEffect, useState } from "../../vendor/preact.js";
-import { namedPrinter } from "../api.js";
+import { namedPrinter, pageOf, root } from "../api.js";
 import { Icon, Mark } from "../icons.js";
 import { Button, Notice } from "../parts.js";
 import { logOut } from "../people.js";
@@ -24,7 +24,7 @@ export const Shell = ({ printer, children }) => html`
     <header class="top">
         <div class="bar">
             <div class="who">
-                <a class="brand" href="/" aria-label="Limpet, all printers" title="All printers"><${Mark} /></a>
+                <a class="brand" href=${root} aria-label="Limpet, all printers" title="All printers"><${Mark} /></a>
                 <div class="printer">
                     ${printer ? html`<h1>${printer.name === "default" ? "Printer" : printer.name}</h1><${StateChip} />` : html`<h1>Printers</h1>`}
                 </div>
@@ -80,7 +80,7 @@ const Me = () => html`
             ${printers.value?.length > 1 &&
             html`<ul>
                 ${printers.value.map(
-                    ({ id, name, url }) => html`<li key=${id}><a href=${url} aria-current=${id === namedPrinter ? "page" : undefined}>${name}</a></li>`,
+                    ({ id, name }) => html`<li key=${id}><a href=${pageOf(id)} aria-current=${id === namedPrinter ? "page" : undefined}>${name}</a></li>`,
                 )}
             </ul>`}
             <${Button} icon="out" onClick=${logOut}>${me.value.name === "_api" ? "Forget the key" : "Log out"}<//>

@@ -1,7 +1,7 @@
 // The printers: added, changed and removed while Limpet runs.
 
 import { html, useSignal } from "../../../vendor/preact.js";
-import { patch, post, remove } from "../../api.js";
+import { pageOf, patch, post, remove } from "../../api.js";
 import { refresh } from "../../live.js";
 import { attempt, Button, Card, Choice, Confirm, Dialog, Form, Switch, Text } from "../../parts.js";
 import { connection, note, printers } from "../../store.js";
@@ -22,7 +22,7 @@ export function Printers() {
                 ${all.map(
                     (printer) => html`<li key=${printer.id} class="row between">
                         <div>
-                            <h3><a href=${printer.url}>${printer.name}</a>${printer.default && html` <span class="tag">default</span>`}</h3>
+                            <h3><a href=${pageOf(printer.id)}>${printer.name}</a>${printer.default && html` <span class="tag">default</span>`}</h3>
                             <p class="soft small">${printer.state} · ${printer.preferences.port ?? "port detected"} · ${printer.preferences.baudrate ?? "baudrate detected"}</p>
                         </div>
                         <div class="row">
@@ -83,7 +83,7 @@ function Printer({ printer, onClose }) {
         <${Dialog} title=${printer ? printer.name : "A new printer"} onClose=${onClose}>
             <${Form} label="Printer" submit="Save" onSubmit=${save}>
                 <${Text} label="Name" value=${name} required maxlength="64" autofocus
-                    hint=${printer ? `Its address is ${printer.url}` : idOf(name.value) ? `Its address will be /p/${idOf(name.value)}/` : undefined} />
+                    hint=${printer ? `Its address is ${pageOf(printer.id)}` : idOf(name.value) ? `Its address will be ${pageOf(idOf(name.value))}` : undefined} />
                 <div class="pair">
                     <${Choice} label="Port of the printer" value=${port} options=${[["AUTO", "Automatic"], ...names.map((each) => [each, each])]} />
                     <${Choice} label="Baudrate of the printer" value=${rate} options=${[["0", "Automatic"], ...options.baudrates.map((each) => [String(each), String(each)])]} />
