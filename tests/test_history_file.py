@@ -18,7 +18,9 @@ from msgspec import structs
 from limpet import history_file
 from limpet.errors import Conflict, NoRoom, NotFound
 from limpet.gcodefile.analysis import Filament
-from limpet.history_file import STEPS, HistoryFile, Record
+from limpet.history_file import STEPS, HistoryFile, Place, Record
+
+PLACE = Place("uploads", "_default")
 
 
 def record(path: str = "a.gcode", **more: Any) -> Record:
@@ -121,8 +123,8 @@ def test_good_and_bad_prints_of_a_file_are_counted(file: HistoryFile) -> None:
     assert found["deep/in/b.gcode", 1000, 7] == (0, 1, 5.0, 2.0, False, {}, {})
     assert file.tallies("elsewhere") == {}
     assert list(file.tallies("uploads", "deep")) == [("deep/in/b.gcode", 1000, 7)]
-    assert file.good_times("uploads", ("a.gcode", 1000, 7), "_default", 5) == [60.0, 80.0]
-    assert file.good_times("uploads", ("a.gcode", 1000, 7), "_default", 1) == [80.0]
+    assert file.good_times(PLACE, ("a.gcode", 1000, 7), 5) == ((60.0, 80.0), 70.0)
+    assert file.good_times(PLACE, ("a.gcode", 1000, 7), 1) == ((80.0,), 70.0)
 
 
 def test_another_file_of_the_same_name_begins_anew(file: HistoryFile) -> None:
@@ -130,7 +132,7 @@ def test_another_file_of_the_same_name_begins_anew(file: HistoryFile) -> None:
     file.put(record(date=8))
 
     assert file.tallies("uploads", "a.gcode")["a.gcode", 1000, 8].success == 1
-    assert file.good_times("uploads", ("a.gcode", 1000, 9), "_default", 5) == []
+    assert file.good_times(PLACE, ("a.gcode", 1000, 9), 5) == ((), None)
 
 
 def test_what_a_file_was_printed_moves_with_it(file: HistoryFile) -> None:

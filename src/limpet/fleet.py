@@ -7,6 +7,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from msgspec import structs
 
 from limpet.analyst import Analyst
-from limpet.errors import BadRequest, Conflict, NotFound
+from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
 from limpet.history import History
+from limpet.history_file import Place
 from limpet.memory import Known, Memory, instance_id
-from limpet.printer.print import PhaseChanged, PrintEnded, PrintProgressed
+from limpet.printer.estimate import LAST
+from limpet.printer.print import FileFacts, FileKnown, Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.printer import Printer
-from limpet.printer.state import PrinterRecognised, ProfileChanged, SettingsChanged
+from limpet.printer.state import AnalysisFinished, FileSelected, PrinterRecognised, ProfileChanged, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
 from limpet.protocol.events import Event
@@ -279,9 +282,10 @@ class Fleet:
     def _folder(self, printer: Printer) -> str:
         return self.preferences(printer).uploads or self.settings.files.uploads
 
-    def place_of(self, printer: Printer, origin: str) -> str:
-        """What the history calls the place of a file: a folder of files, or the printer whose card it is on."""
-        return self._folder(printer) if origin == "local" else f"{origin} of {printer.id}"
+    def place(self, printer: Printer, origin: str = "local") -> Place:
+        """Where the history has files of this printer, and the profile by which it counts how long prints take."""
+        store = self._folder(printer) if origin == "local" else f"{origin} of {printer.id}"
+        return Place(store, self.profile_id(printer))
 
     def sharing(self, store: Store) -> list[Printer]:
         """The printers that have these files."""
@@ -346,18 +350,41 @@ class Fleet:
             self._save_memory()
 
     def _follow(self, printer: Printer, event: Event) -> None:
-        """What is to be remembered of a print."""
+        """What is to be remembered of a print, and to be known of its file."""
         figures = printer.figures()
         resends = figures.resends if figures is not None else None
+        self.history.follow(printer.id, event, resends, partial(self.place, printer))
         match event:
-            case PhaseChanged(print=job) if not self.history.is_under_way(printer.id):
-                store = self.place_of(printer, job.file.origin)
-                profile = self.profile_id(printer)
-                self.history.begin(printer.id, job, profile=profile, store=store, resends=resends or 0)
-            case PhaseChanged(print=job) | PrintProgressed(print=job):
-                self.history.progress(printer.id, job, resends=resends)
-            case PrintEnded():
-                self.history.end(printer.id, event)
+            case FileSelected(file=file) | PhaseChanged(print=Print(file=file, phase=Phase.STARTING)):
+                self._look_up(printer, file, analyse=True)
+            case PrintEnded(print=Print(file=file)):
+                self._look_up(printer, file)
+            case AnalysisFinished(path=path):
+                now = printer.snapshot
+                for known in {now.selected, now.print.file if now.print is not None else None}:
+                    if known is not None and (known.origin, known.path) == ("local", path):
+                        self._look_up(printer, known)
+
+    def _look_up(self, printer: Printer, file: SelectedFile, *, analyse: bool = False) -> None:
+        if not printer.removed:
+            self._keep(asyncio.create_task(self._tell_known(printer, file, analyse)))
+
+    async def _tell_known(self, printer: Printer, file: SelectedFile, analyse: bool) -> None:
+        """Look up what is known of a file; where it has not been read yet, have it read, if that is wanted."""
+        place, store, facts = self.place(printer, file.origin), self.store(printer), FileFacts()
+        with suppress(LimpetError):
+            times, average = await self.history.ask(
+                lambda history: history.good_times(place, (file.path, file.size, file.date), LAST)
+            )
+            facts = FileFacts(past=times, average=average)
+        if file.origin == "local":
+            with suppress(LimpetError):
+                facts = structs.replace(facts, analysis=await asyncio.to_thread(store.analysis, file.path))
+            if facts.analysis is None and analyse:
+                self.analyse(store, [file.path], first=True)
+        if facts.analysis is not None:
+            self.history.needs(printer.id, file, facts.analysis.summary.filament)
+        printer.tell(FileKnown(file, facts))
 
     def _save_memory(self) -> None:
         self._keep(asyncio.get_running_loop().run_in_executor(None, self._memory.save))

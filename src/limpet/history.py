@@ -18,8 +18,9 @@ from msgspec import structs
 
 from limpet.errors import Conflict, LimpetError
 from limpet.gcodefile.analysis import Filament
-from limpet.history_file import HistoryFile, Record
-from limpet.printer.print import Outcome, Phase, Print, PrintEnded, SelectedFile
+from limpet.history_file import HistoryFile, Place, Record
+from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.protocol.events import Event
 
 T = TypeVar("T")
 
@@ -85,13 +86,23 @@ class History:
 
     # -- what happens --
 
-    def begin(self, printer: str, job: Print, *, profile: str, store: str, resends: int) -> None:
-        """A print begins; `resends` is how many there have been on this connection."""
+    def follow(self, printer: str, event: Event, resends: int | None, place: Callable[[str], Place]) -> None:
+        """Something has happened to a printer, perhaps to its print. `resends` is how many there have been on this
+        connection, None when it is not there any more; `place` tells where files of an origin are."""
+        match event:
+            case PhaseChanged(print=job) if printer not in self._under_way:
+                self._begin(printer, job, place(job.file.origin), resends or 0)
+            case PhaseChanged(print=job) | PrintProgressed(print=job):
+                self._progress(printer, job, resends)
+            case PrintEnded():
+                self._end(printer, event)
+
+    def _begin(self, printer: str, job: Print, place: Place, resends: int) -> None:
         file = job.file
         record = Record(
             printer=printer,
-            profile=profile,
-            store=store,
+            profile=place.profile,
+            store=place.store,
             origin=file.origin,
             path=file.path,
             display=file.display,
@@ -104,11 +115,7 @@ class History:
         self._under_way[printer] = _UnderWay(record, resends, asyncio.get_running_loop().time())
         self._write(self._under_way[printer])
 
-    def is_under_way(self, printer: str) -> bool:
-        return printer in self._under_way
-
-    def progress(self, printer: str, job: Print, *, resends: int | None) -> None:
-        """How far it is now; None when the connection is not there any more to tell of resends."""
+    def _progress(self, printer: str, job: Print, resends: int | None) -> None:
         if (entry := self._under_way.get(printer)) is None:
             return
         entry.record = _followed(entry.record, job, time.time())
@@ -119,12 +126,13 @@ class History:
             entry.written_at = now
             self._write(entry)
 
-    def needs(self, printer: str, filament: dict[int, Filament]) -> None:
-        """What the file that is being printed needs of it."""
-        if (entry := self._under_way.get(printer)) is not None:
+    def needs(self, printer: str, file: SelectedFile, filament: dict[int, Filament]) -> None:
+        """What this file needs of it, which may be the one that is being printed."""
+        entry = self._under_way.get(printer)
+        if entry is not None and (entry.record.path, entry.record.date) == (file.path, file.date):
             entry.record = structs.replace(entry.record, filament=filament)
 
-    def end(self, printer: str, event: PrintEnded) -> None:
+    def _end(self, printer: str, event: PrintEnded) -> None:
         if (entry := self._under_way.pop(printer, None)) is not None:
             entry.record = structs.replace(
                 _followed(entry.record, event.print, event.ended_at),

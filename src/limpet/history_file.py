@@ -91,6 +91,13 @@ class Tally(NamedTuple):
     last: dict[str, float]
 
 
+class Place(NamedTuple):
+    """A `store` of files, and the `profile` of the printer that prints them."""
+
+    store: str
+    profile: str
+
+
 File = tuple[str, int | None, int | None]
 """Path, size and date of change."""
 
@@ -193,18 +200,20 @@ class HistoryFile:
 
         return self._look(work, {})
 
-    def good_times(self, store: str, file: File, profile: str, count: int) -> list[float]:
-        """Seconds that the last good prints of a file took on printers of this profile, newest last."""
+    def good_times(self, place: Place, file: File, count: int) -> tuple[tuple[float, ...], float | None]:
+        """Seconds that the last good prints of a file took on printers of this profile, newest last, and all on
+        average."""
 
-        def work(database: sqlite3.Connection) -> list[float]:
+        def work(database: sqlite3.Connection) -> tuple[tuple[float, ...], float | None]:
+            of_file = "store = ? AND profile = ? AND path = ? AND size IS ? AND date IS ? AND outcome = 'done'"
+            (mean,) = database.execute(f"SELECT avg(elapsed) FROM prints WHERE {of_file}", (*place, *file)).fetchone()
             rows = database.execute(
-                "SELECT elapsed FROM prints WHERE store = ? AND path = ? AND size IS ? AND date IS ? AND profile = ?"
-                " AND outcome = 'done' ORDER BY id DESC LIMIT ?",
-                (store, *file, profile, count),
+                f"SELECT elapsed FROM prints WHERE {of_file} ORDER BY id DESC LIMIT ?", (*place, *file, count)
             )
-            return [elapsed for (elapsed,) in rows][::-1]
+            return tuple(elapsed for (elapsed,) in rows)[::-1], mean
 
-        return self._look(work, [])
+        none: tuple[tuple[float, ...], float | None] = ((), None)
+        return self._look(work, none)
 
     def move(self, store: str, old: str, new: str) -> None:
         """A file or folder has another path now, and what it was printed with it."""

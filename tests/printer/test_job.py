@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from limpet.gcodefile.analysis import Analysis, Layer, Point, Summary
 from limpet.printer.job import JOB, Heaters, Job
-from limpet.printer.print import Outcome, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import FileFacts, Outcome, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import Event
 
 AXES = {"X": 10.0, "Y": 20.0, "Z": 0.3, "E": 4.5}
@@ -230,11 +231,38 @@ def test_a_target_without_a_tool_is_that_of_the_tool_in_use() -> None:
     assert play.run() == ["T1", "M104 S205", "T0", "M104 S200", "M400"]
 
 
-def test_what_the_file_says_of_its_time_is_kept_with_its_moment() -> None:
-    play = Play("G28\nM73 P10 R50\nM73 P12\n")
-    play.run()
-    assert play.job.told is not None
-    assert play.job.told[:2] == (10.0, 50.0)
+def test_what_the_file_says_of_its_time_is_told_from_that_moment_on() -> None:
+    play = Play("G28\nM73 P10 R50\n" + "G1 X1\n" * 20)
+    for _ in range(10):
+        play.step()
+    play.job.report(play.now)
+    assert play.job.print.left == pytest.approx(3000.0, abs=30.0)
+    assert play.job.print.left_origin == "analysis"
+
+
+def test_what_is_known_of_the_file_tells_the_layer_and_the_time_left() -> None:
+    text = "G28\n" + "G1 X1\n" * 100
+    play = Play(text)
+    for _ in range(20):
+        play.step()
+    play.job.report(play.now)
+    before = play.job.print
+    play.job.learn(
+        FileFacts(
+            analysis=Analysis(
+                summary=Summary(moves=100, time=1000.0),
+                done=(Point(0, 0.0), Point(len(text), 1000.0)),
+                layers=(Layer(4, 0.2), Layer(64, 0.4), Layer(304, 0.6)),
+            )
+        )
+    )
+    play.job.report(play.now)
+
+    after = play.job.print
+    assert (before.left, before.layer, before.layers, before.z) == (None, None, None, None)
+    assert (after.left_origin, after.layer, after.layers, after.z) == ("analysis", 2, 3, 0.4)
+    assert after.left is not None
+    assert 700.0 < after.left < 1000.0
 
 
 @pytest.mark.parametrize("broken", ["M117 \x07", "M117 " + 300 * "x"])

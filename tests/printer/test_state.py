@@ -13,7 +13,16 @@ from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
 from limpet.printer.connection import NEXT
 from limpet.printer.identity import Identity
-from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import (
+    FileFacts,
+    FileKnown,
+    Phase,
+    PhaseChanged,
+    Print,
+    PrintEnded,
+    PrintProgressed,
+    SelectedFile,
+)
 from limpet.printer.state import (
     CLOSED,
     MAX_CAPABILITIES,
@@ -100,6 +109,8 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (CardReady(), {}),
     (CardGone(), {"sd_ready": False, "sd_files": {}}),
     (CardListed({"B.GCO": (None, "b.gcode")}), {"sd_files": {"B.GCO": (None, "b.gcode")}}),
+    (FileKnown(FILE, FileFacts(average=3.0)), {"facts": FileFacts(average=3.0)}),
+    (FileKnown(structs.replace(FILE, date=7), FileFacts(average=3.0)), {}),
     (PhaseChanged(PRINT), {"print": PRINT}),
     (PrintProgressed(PRINT), {"print": PRINT}),
     (PrintEnded(PRINT, "done", 2.0), {"print": None, "last_print": PrintEnded(PRINT, "done", 2.0)}),
@@ -221,3 +232,10 @@ def test_a_printer_is_waited_for_until_somebody_wants_something_else() -> None:
         assert failure is not None
         assert not failure.waiting
         assert failure.fault == waiting.fault
+
+
+def test_what_is_known_of_a_file_goes_with_its_selection() -> None:
+    known = apply(BUSY, FileKnown(FILE, FileFacts(average=3.0)))
+    assert apply(known, FileSelected(FILE)).facts == FileFacts(average=3.0)
+    assert apply(known, FileSelected(structs.replace(FILE, path="b.gcode"))).facts is None
+    assert apply(known, FileDeselected()).facts is None

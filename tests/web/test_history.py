@@ -212,3 +212,66 @@ async def test_a_killed_server_says_which_print_it_cut_off_and_where(tmp_path: P
         # Nothing is sent by itself, but for what is asked of any printer.
         assert (state, total) == ("Operational", 1)
         assert sent["linesSent"] < 20
+
+
+LAYERS = b"M83\nG90\n" + b"".join(
+    b";LAYER_CHANGE\n;Z:%.1f\nG1 Z%.1f F600\n" % (z * 0.2, z * 0.2)
+    + b"G4 P250\n"
+    + b"".join(b"G1 X%d E0.5 F6000\n" % (10 + n % 2) for n in range(20))
+    for z in range(1, 11)
+)
+"""Ten layers, 100 mm of filament."""
+
+
+async def job_of(client: Client) -> Any:
+    answer = await client.get("/api/job")
+    assert answer.status == 200
+    return answer.json()
+
+
+async def test_a_print_is_followed_by_what_is_in_its_file_as_soon_as_that_is_known(tmp_path: Path) -> None:
+    async with running(tmp_path, analyse=True) as (client, _):
+        await connected(client)
+        answer = await client.upload("slow.gcode", LAYERS, print="true")
+        assert answer.json()["effectivePrint"] is True
+        told: dict[str, Any] = {}
+
+        async def in_some_layer() -> bool:
+            told.update(await job_of(client))
+            return bool(told["progress"].get("layer", 0) > 1)
+
+        await eventually(in_some_layer, 20.0, lambda: str(told))
+        found = await until_history(client, lambda found: found[0]["outcome"], 30.0)
+
+        progress, job = told["progress"], told["job"]
+        assert (progress["layers"], progress["z"]) == (10, pytest.approx(0.2 * progress["layer"]))
+        assert progress["printTimeLeftOrigin"] in ("analysis", "mixed-analysis")
+        assert 0 < progress["printTimeLeft"] < 60
+        assert job["estimatedPrintTime"] > 2.5
+        assert job["filament"]["tool0"]["length"] == pytest.approx(100.0)
+        assert (job["averagePrintTime"], job["lastPrintTime"]) == (None, None)
+        assert found[0]["filament"]["tool0"]["length"] == pytest.approx(100.0)
+
+        async def average_is_told() -> bool:
+            job = (await job_of(client))["job"]
+            return job["averagePrintTime"] == job["lastPrintTime"] == found[0]["printTime"]
+
+        await eventually(average_is_told, 5.0)
+
+
+async def test_a_file_that_is_selected_tells_how_its_prints_went(client: Client) -> None:
+    await connected(client)
+    took = [(await printed(client, "a.gcode"))["printTime"]]
+    await client.post("/api/job", {"command": "start"})
+    found = await until_history(client, lambda found: len(found) == 2 and found[0]["outcome"])
+    took.append(found[0]["printTime"])
+    await client.upload("b.gcode", b"G1 X1\n", select="true")
+    assert (await job_of(client))["job"]["averagePrintTime"] is None
+
+    await client.post("/api/files/local/a.gcode", {"command": "select"})
+
+    async def are_told() -> bool:
+        job = (await job_of(client))["job"]
+        return bool(job["lastPrintTime"] == took[1] and job["averagePrintTime"] == pytest.approx(sum(took) / 2))
+
+    await eventually(are_told, 5.0)

@@ -24,6 +24,8 @@ SLOWEST, FASTEST = 5.0, 0.2
 """By how much a print can be slower or faster than its plan before that is no measure any more."""
 CALM = 30.0
 """Seconds in which a new finding is mostly believed: nothing jumps."""
+SOONEST = 10.0
+"""Seconds of printing before bytes alone say anything."""
 STEADY = 300.0
 """Seconds of printing by which an estimate from bytes alone has settled."""
 DETAILED = 10
@@ -69,17 +71,17 @@ class Estimate:
     """Of one print from its beginning: `past` are the seconds that good prints of this file took, newest last."""
 
     def __init__(self, analysis: Analysis | None = None, past: Sequence[float] = (), size: int = 0) -> None:
-        self._past = _good(past)
         self._size = max(size, 0)
         self._elapsed = 0.0
         self._start: tuple[int, float] | None = None
         self._told: tuple[float, float] | None = None
         self._shown: tuple[float, float] | None = None
-        self.learn(analysis)
+        self.learn(analysis, past)
 
-    def learn(self, analysis: Analysis | None) -> None:
-        """The file has been analysed, after the print has begun perhaps."""
+    def learn(self, analysis: Analysis | None, past: Sequence[float] = ()) -> None:
+        """What is known of the file and its prints, after the print has begun perhaps."""
         self._analysis = analysis
+        self._past = _good(past)
         self._plan = _plan(analysis, self._past, self._size)
         self._first = _first_byte(analysis)
 
@@ -114,6 +116,8 @@ class Estimate:
         if self._start is None or not self._size or byte <= self._start[0]:
             return None, None
         taken = elapsed - self._start[1]
+        if taken < SOONEST:
+            return None, None
         return taken * (self._size - byte) / (byte - self._start[0]), "estimate" if taken > STEADY else "linear"
 
     def _by_plan(self, plan: Plan, byte: int, elapsed: float) -> tuple[float, str]:

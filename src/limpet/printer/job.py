@@ -20,7 +20,17 @@ from typing import Any
 from msgspec import structs
 
 from limpet.gcodefile.resume import ResumePoint
-from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.estimate import Estimate
+from limpet.printer.print import (
+    FileFacts,
+    Outcome,
+    Phase,
+    PhaseChanged,
+    Print,
+    PrintEnded,
+    PrintProgressed,
+    SelectedFile,
+)
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
 from limpet.protocol.commands import Command, code_of, words_of
@@ -124,8 +134,8 @@ class Job:
         file is fed."""
         self.print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
         self.ended = False
-        self.told: tuple[float, float, float] | None = None
-        """The last M73 of the file: percent, minutes left, and `elapsed` at that moment."""
+        self._estimate = Estimate(size=file.size or 0)
+        self._layers: int | None = None
         self._tape = Tape(resume.position, resume.line) if resume else Tape()
         self._modes = Modes()
         self._scripts = scripts
@@ -196,6 +206,11 @@ class Job:
             self._tape.feed(data)
         except BadFile as error:
             self.abort("file", str(error), now)
+
+    def learn(self, facts: FileFacts) -> None:
+        """What is known of the file, be it that it has come to be known while it is being printed."""
+        self._estimate.learn(facts.analysis, facts.past)
+        self._layers = len(facts.analysis.layers) or None if facts.analysis is not None else None
 
     def acknowledged(self) -> None:
         """The printer has taken the oldest command that was given out."""
@@ -307,7 +322,7 @@ class Job:
             return self._with_offset(text, _HEATING[code])
         if code == "M73":
             words = words_of(text)
-            self.told = (words.get("P", 0.0), words["R"], self.elapsed(now)) if "R" in words else self.told
+            self._estimate.tell_m73(words.get("P"), words.get("R"), self.elapsed(now))
         self._modes.note(code, text)
         return text
 
@@ -340,9 +355,19 @@ class Job:
         self._events.append(PhaseChanged(self.print))
 
     def _update(self, now: float, phase: Phase | None = None) -> None:
-        position, line = self._done
+        (position, line), elapsed = self._done, self.elapsed(now)
+        outlook = self._estimate.at(position, elapsed)
         self.print = structs.replace(
-            self.print, phase=phase or self.phase, position=position, line=line, elapsed=self.elapsed(now)
+            self.print,
+            phase=phase or self.phase,
+            position=position,
+            line=line,
+            elapsed=elapsed,
+            left=outlook.seconds_left,
+            left_origin=outlook.origin,
+            layer=None if outlook.layer is None else outlook.layer + 1,
+            layers=self._layers,
+            z=outlook.z,
         )
 
     def _run(self, script: str, context: Mapping[str, Any], then: Callable[[float], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from limpet.gcodefile.analysis import Analysis
 from limpet.protocol.events import Event
 
 
@@ -38,13 +39,23 @@ class SelectedFile(Struct, frozen=True, kw_only=True):
     user: str | None = None
 
 
+class FileFacts(Struct, frozen=True, kw_only=True):
+    """What is known of a file besides: what reading it has brought to light, and in seconds how long good prints of it
+    took on printers of this profile, the last ones (newest last) and all on average."""
+
+    analysis: Analysis | None = None
+    past: tuple[float, ...] = ()
+    average: float | None = None
+
+
 class Print(Struct, frozen=True, kw_only=True):
     """A print at one moment.
 
     `position` is in bytes and `line` in lines of the file, both of what the printer has acknowledged; `elapsed` in
     seconds without pauses. `axes` is where the head was when it paused: "X", "Y", "Z", "E" -> mm, "F" -> mm/min,
     "T" -> tool, as far as that is known. `message` is what the file or the printer said when it asked for a pause.
-    `left` are the seconds that it is thought to take yet, by what `left_origin` names (printer/estimate.py).
+    `left` are the seconds that it is thought to take yet, by what `left_origin` names (printer/estimate.py). `layer`
+    counts from 1 to `layers`, and is at the height `z` in mm, as far as the file has been analysed.
     """
 
     file: SelectedFile
@@ -66,6 +77,13 @@ class Print(Struct, frozen=True, kw_only=True):
     def completion(self) -> float | None:
         """Percent of the file's bytes."""
         return 100.0 * min(1.0, self.position / self.file.size) if self.file.size else None
+
+
+class FileKnown(Event, frozen=True):
+    """What is known of a file that is selected or being printed has been looked up, or has changed."""
+
+    file: SelectedFile
+    facts: FileFacts
 
 
 class PhaseChanged(Event, frozen=True):

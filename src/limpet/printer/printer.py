@@ -18,9 +18,10 @@ from limpet.errors import BadRequest, Conflict
 from limpet.gcodefile.resume import ResumePoint
 from limpet.printer.connection import Connection
 from limpet.printer.job import JOB, Job, Scripts, no_scripts
-from limpet.printer.print import Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import FileKnown, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.printing import Printing
 from limpet.printer.state import (
+    AnalysisFinished,
     FileDeselected,
     FileSelected,
     LinkFigures,
@@ -68,7 +69,7 @@ REPORT_INTERVAL = 2
 
 
 _PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
-_FOLLOWED = frozenset({FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
+_FOLLOWED = frozenset({AnalysisFinished, FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
 _EMERGENCY = frozenset({"M108", "M410", "M876"})
 """What firmware with an emergency parser acts on as soon as it has read it."""
 
@@ -300,6 +301,10 @@ class Printer:
                 self._printing.job.located(axes)
             case PrintProgressed():
                 self._ask_temperatures()
+            case FileKnown(file=file, facts=facts) if (
+                self._printing is not None and file == self._printing.job.print.file
+            ):
+                self._printing.job.learn(facts)
             case PrintEnded() if self._printing is not None:
                 self._printing.close()
                 self._printing = None

@@ -11,7 +11,7 @@ from msgspec import structs
 from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
 from limpet.printer.identity import Identity
-from limpet.printer.print import PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import FileFacts, FileKnown, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import (
     Acknowledged,
     CapabilityReported,
@@ -199,8 +199,8 @@ class Snapshot:
     """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target).
 
     `offsets` are what is added to a print's targets; `tool` is the number of the tool that was selected last, by us.
-    `print` is under way, `last_print` has ended. `sd_ready`: the printer can read its own card; `sd_files` are on it:
-    path -> (size in bytes, long name).
+    `print` is under way, `last_print` has ended; `facts` are known of the `selected` file. `sd_ready`: the printer can
+    read its own card; `sd_files` are on it: path -> (size in bytes, long name).
     """
 
     state: State = State.OFFLINE
@@ -218,6 +218,7 @@ class Snapshot:
     print: Print | None = None
     last_print: PrintEnded | None = None
     selected: SelectedFile | None = None
+    facts: FileFacts | None = None
     offsets: dict[str, float] = field(default_factory=dict)
     tool: int = 0
     sd_ready: bool = False
@@ -262,9 +263,11 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case PrinterRecognised(identity=identity):
             return replace(snapshot, identity=identity)
         case FileSelected(file=file):
-            return replace(snapshot, selected=file)
+            return replace(snapshot, selected=file, facts=snapshot.facts if file == snapshot.selected else None)
         case FileDeselected() if snapshot.selected is not None:
-            return replace(snapshot, selected=None)
+            return replace(snapshot, selected=None, facts=None)
+        case FileKnown(file=file, facts=facts) if file == snapshot.selected:
+            return replace(snapshot, facts=facts)
         case PhaseChanged(print=job) | PrintProgressed(print=job):
             return replace(snapshot, print=job)
         case PrintEnded():

@@ -5,10 +5,11 @@ Source: the page "Common data model" of OctoPrint's documentation, and what Octo
 
 from __future__ import annotations
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
-from limpet.printer.print import Phase, Print, SelectedFile
+from limpet.printer.print import FileFacts, Phase, Print, SelectedFile
 from limpet.printer.state import CLOSED, Snapshot, State
+from limpet.web.analysis import FilamentUse, analysis_of
 
 
 class Flags(Struct, frozen=True, kw_only=True):
@@ -54,24 +55,30 @@ class BusyFile(Struct, frozen=True, kw_only=True):
 
 
 class JobInfo(Struct, frozen=True, kw_only=True):
-    """What would be printed. Times in seconds, which nobody knows yet."""
+    """What would be printed. Times in seconds: what reading the file has led to, and what good prints of it took."""
 
     file: JobFile
     estimatedPrintTime: float | None = None  # noqa: N815
     averagePrintTime: float | None = None  # noqa: N815
     lastPrintTime: float | None = None  # noqa: N815
-    filament: None = None
+    filament: dict[str, FilamentUse] | None = None
     user: str | None = None
 
 
 class ProgressInfo(Struct, frozen=True, kw_only=True):
-    """How far the print is: percent, bytes, seconds."""
+    """How far the print is: percent, bytes, seconds; `layer` counts from 1, and is at the height `z` in mm.
+
+    These three are there as far as the file has been analysed.
+    """
 
     completion: float | None = None
     filepos: int | None = None
     printTime: int | None = None  # noqa: N815
     printTimeLeft: int | None = None  # noqa: N815
     printTimeLeftOrigin: str | None = None  # noqa: N815
+    layer: int | UnsetType = UNSET
+    layers: int | UnsetType = UNSET
+    z: float | UnsetType = UNSET
 
 
 class HeaterInfo(Struct, frozen=True, kw_only=True):
@@ -121,8 +128,14 @@ def job(snapshot: Snapshot) -> JobInfo:
     file = snapshot.selected
     if file is None:
         return JobInfo(file=JobFile())
+    facts = snapshot.facts or FileFacts()
+    read = analysis_of(facts.analysis.summary) if facts.analysis is not None else None
     return JobInfo(
         file=job_file(file),
+        estimatedPrintTime=read.estimatedPrintTime if read is not None else None,
+        averagePrintTime=facts.average,
+        lastPrintTime=facts.past[-1] if facts.past else None,
+        filament=(read.filament or None) if read is not None else None,
         user=file.user,
     )
 
@@ -162,6 +175,9 @@ def _progress(print: Print) -> ProgressInfo:
         printTime=int(print.elapsed),
         printTimeLeft=None if print.left is None else round(print.left),
         printTimeLeftOrigin=print.left_origin,
+        layer=UNSET if print.layer is None else print.layer,
+        layers=UNSET if print.layers is None else print.layers,
+        z=UNSET if print.z is None else print.z,
     )
 
 
