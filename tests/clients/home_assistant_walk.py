@@ -68,13 +68,34 @@ async def walk(hass: core.HomeAssistant, host: str, port: int, address: str, key
     await asyncio.to_thread(until_operational, address, key)
     await asyncio.to_thread(ask, address, key, "/api/printer/bed", {"command": "target", "target": 60})
     say(f"it has connected the printer, {device.manufacturer} {device.name}")
-    async with asyncio.timeout(30):
-        while {name: state_of(hass, name) for name in WANTED} != WANTED:
-            await asyncio.sleep(0.5)
-            await hass.data["octoprint"][entries[0].entry_id]["coordinator"].async_refresh()
-            await hass.async_block_till_done()
+    coordinator = hass.data["octoprint"][entries[0].entry_id]["coordinator"]
+    await until(hass, coordinator, WANTED)
     show(hass)
+
+    await asyncio.to_thread(print_file, address, key)
+    await until(hass, coordinator, {"binary_sensor.octoprint_printing": "on"})
+    say("it sees the print")
+    stop = {"entity_id": "button.octoprint_stop_job"}
+    await hass.services.async_call("button", "press", stop, blocking=True)
+    await until(hass, coordinator, WANTED)
+    say("it has stopped the print")
     say("Home Assistant shows the printer")
+
+
+async def until(hass: core.HomeAssistant, coordinator: Any, wanted: dict[str, str]) -> None:
+    async with asyncio.timeout(30):
+        while {name: state_of(hass, name) for name in wanted} != wanted:
+            await asyncio.sleep(0.5)
+            await coordinator.async_refresh()
+            await hass.async_block_till_done()
+
+
+def print_file(address: str, key: str) -> None:
+    part = 'Content-Disposition: form-data; name="{}"\r\n\r\n{}'
+    file = part.format('file"; filename="walk.gcode', "G28\n" + "G4 P100\n" * 300)
+    body = f"--b\r\n{file}\r\n--b\r\n{part.format('print', 'true')}\r\n--b--\r\n"
+    headers = {"X-Api-Key": key, "Content-Type": "multipart/form-data; boundary=b"}
+    urllib.request.urlopen(urllib.request.Request(f"{address}/api/files/local", body.encode(), headers), timeout=10)
 
 
 def until_operational(address: str, key: str) -> None:

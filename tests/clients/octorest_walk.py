@@ -14,16 +14,22 @@ def main(address: str, key: str, gcode: str) -> None:
 
     step("version", client.get_version())
     client.connect(port="VIRTUAL", baudrate=115200)
-    deadline = time.monotonic() + 10
-    while client.state() != "Operational":
-        assert time.monotonic() < deadline, client.state()
-        time.sleep(0.05)
+    until(client, "Operational")
     step("connected", client.connection_info()["current"])
     step("upload", client.upload(gcode))
     step("files", [each["name"] for each in client.files(recursive=True)["files"]])
     client.select("walk.gcode")
     assert client.job_info()["job"]["file"]["name"] == "walk.gcode"
     step("selected", client.job_info()["job"]["file"])
+    for act, state in (
+        (client.start, "Printing"),
+        (client.pause, "Paused"),
+        (client.resume, "Printing"),
+        (client.cancel, "Operational"),
+    ):
+        act()
+        until(client, state)
+        step(state, client.job_info()["progress"])
     client.tool_target(200)
     client.bed_target(60)
     client.gcode(["M117 hello", "M105"])
@@ -48,6 +54,13 @@ def main(address: str, key: str, gcode: str) -> None:
     client.disconnect()
     step("disconnected", client.state())
     assert client.state() == "Offline"
+
+
+def until(client: OctoRest, state: str) -> None:
+    deadline = time.monotonic() + 10
+    while client.state() != state:
+        assert time.monotonic() < deadline, (client.state(), state)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -20,12 +20,17 @@ async def main(address: str, admin_key: str) -> None:
         print("server", await client.get_server_info(), flush=True)
         print("webcam", await client.get_webcam_info(), flush=True)
         await client.connect()
-        for _ in range(200):
-            job = await client.get_job_info()
-            if job.state == "Operational":
-                break
-            await asyncio.sleep(0.05)
-        assert job.state == "Operational", job.state
+        await until(client, "Operational")
+        # It has no word of its own for a start.
+        await print_file(session, address, admin_key)
+        await until(client, "Printing")
+        for act, state in (
+            (client.pause_job, "Paused"),
+            (client.resume_job, "Printing"),
+            (client.cancel_job, "Operational"),
+        ):
+            await act()
+            await until(client, state)
         await client.set_bed_temperature(60)
         for _ in range(200):
             printer = await client.get_printer_info()
@@ -35,6 +40,22 @@ async def main(address: str, admin_key: str) -> None:
         print("printer", printer.state.text, [each.name for each in printer.temperatures], flush=True)
         await client.disconnect()
         print("disconnected", flush=True)
+
+
+async def until(client: OctoprintClient, state: str) -> None:
+    for _ in range(200):
+        job = await client.get_job_info()
+        if job.state == state:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError((job.state, state))
+
+
+async def print_file(session: aiohttp.ClientSession, address: str, admin_key: str) -> None:
+    form = aiohttp.FormData({"print": "true"})
+    form.add_field("file", "G28\n" + "G4 P100\n" * 100, filename="walk.gcode")
+    async with session.post(f"{address}api/files/local", headers={"X-Api-Key": admin_key}, data=form) as response:
+        assert response.status == 201, await response.text()
 
 
 async def approve(session: aiohttp.ClientSession, address: str, admin_key: str) -> None:

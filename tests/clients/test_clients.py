@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 async def test_octorest_walks_through_without_an_error(limpet: Client, tmp_path: Path) -> None:
     gcode = tmp_path / "walk.gcode"
-    gcode.write_text("G28\nG1 X10\n")
+    gcode.write_text("G28\n" + "G4 P100\n" * 100)
     said = await run(CLIENTS / "bin/python", HERE / "octorest_walk.py", limpet.address, ADMIN_KEY, gcode)
     assert "disconnected Offline" in said
 
@@ -77,5 +77,7 @@ async def test_octoprints_own_client_connects_uploads_and_listens(limpet: Client
     assert await ask("upload", "/api/files/local", gcode) == [201]
     assert await ask("get", "/api/files/local/walk.gcode") == [200]
     assert await ask("post_json", "/api/printer/command", '{"command": "M117 hello"}') == [204]
+    assert await ask("command", "/api/files/local/walk.gcode", "select", "--bool", "print", "true") == [204]
+    await limpet.until_state("Operational")
     assert await ask("delete", "/api/files/local/walk.gcode") == [204]
     assert await ask("command", "/api/connection", "disconnect") == [204]

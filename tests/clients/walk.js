@@ -52,10 +52,20 @@ const main = async () => {
     await OctoPrint.connection.connect({ port: "VIRTUAL", baudrate: 115200 });
     await until("Connected", () => seen.includes("Connected"));
     await until("Operational", async () => (await OctoPrint.connection.getSettings()).current.state === "Operational");
-    const file = new window.File(["G28\n"], "walk.gcode");
+    const file = new window.File(["G28\n", "G4 P100\n".repeat(100)], "walk.gcode");
     await OctoPrint.files.upload("local", file, { filename: "walk.gcode" });
     await OctoPrint.files.select("local", "walk.gcode");
     await until("selected", async () => (await OctoPrint.job.get()).job.file.name === "walk.gcode");
+    for (const [act, event] of [
+        ["start", "PrintStarted"],
+        ["pause", "PrintPaused"],
+        ["resume", "PrintResumed"],
+        ["cancel", "PrintCancelled"],
+    ]) {
+        await OctoPrint.job[act]();
+        await until(event, () => seen.includes(event));
+    }
+    await until("cancelled", async () => (await OctoPrint.job.get()).state === "Operational");
     await OctoPrint.printer.setToolTargetTemperatures({ tool0: 200 });
     await until("target", async () => (await OctoPrint.printer.getFullState()).temperature.tool0.target === 200);
     await OctoPrint.control.sendGcode(["M117 hello"]);
