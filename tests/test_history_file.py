@@ -104,6 +104,8 @@ def test_filament_is_counted_by_how_far_it_came() -> None:
     assert record(filament=need, outcome="failed", position=250).used == {0: Filament(250.0, 0.5, 0.75)}
     assert record(filament=need, outcome="failed", position=250, size=None).used == {0: Filament(0.0, 0.0, 0.0)}
     assert record().used is None
+    assert record(filament=need, skipped=750).used == {0: Filament(250.0, 0.5, 0.75)}
+    assert record(filament=need, outcome="failed", skipped=500, position=750).used == {0: Filament(250.0, 0.5, 0.75)}
 
 
 def test_good_and_bad_prints_of_a_file_are_counted(file: HistoryFile) -> None:
@@ -125,6 +127,14 @@ def test_good_and_bad_prints_of_a_file_are_counted(file: HistoryFile) -> None:
     assert list(file.tallies("uploads", "deep")) == [("deep/in/b.gcode", 1000, 7)]
     assert file.good_times(PLACE, ("a.gcode", 1000, 7), 5) == ((60.0, 80.0), 70.0)
     assert file.good_times(PLACE, ("a.gcode", 1000, 7), 1) == ((80.0,), 70.0)
+
+
+def test_a_print_that_went_on_with_another_one_says_nothing_of_how_long_it_takes(file: HistoryFile) -> None:
+    file.put(record(elapsed=5.0, skipped=500))
+
+    tally = file.tallies("uploads")["a.gcode", 1000, 7]
+    assert (tally.success, tally.average, tally.last) == (1, {}, {})
+    assert file.good_times(PLACE, ("a.gcode", 1000, 7), 5) == ((), None)
 
 
 def test_another_file_of_the_same_name_begins_anew(file: HistoryFile) -> None:

@@ -284,7 +284,7 @@ class Fleet:
 
     def place(self, printer: Printer, origin: str = "local") -> Place:
         """Where the history has files of this printer, and the profile by which it counts how long prints take."""
-        store = self._folder(printer) if origin == "local" else f"{origin} of {printer.id}"
+        store = os.path.normpath(self._folder(printer)) if origin == "local" else f"{origin} of {printer.id}"
         return Place(store, self.profile_id(printer))
 
     def sharing(self, store: Store) -> list[Printer]:

@@ -111,6 +111,7 @@ class History:
             user=job.user,
             started=job.started_at,
             ended=job.started_at,
+            skipped=job.position,
         )
         self._under_way[printer] = _UnderWay(record, resends, asyncio.get_running_loop().time())
         self._write(self._under_way[printer])

@@ -41,7 +41,8 @@ class Record(Struct, frozen=True, kw_only=True):
     `store` is where its file is: a folder of files, or the printer whose card it is on. `size` in bytes and `date` of
     its last change tell the file from another one of its name. Times are in seconds since the epoch, `ended` is when
     it was last heard of if it has not; `elapsed` is in seconds without pauses; `position` in bytes and `line` in lines
-    of the file, as far as the printer has acknowledged them. `filament` is what the whole file needs, by the number of
+    of the file, as far as the printer has acknowledged them; `skipped` are the bytes that were printed before, by the
+    print that it goes on with. `filament` is what the whole file needs, by the number of
     the tool. `id` is 0 for one that has not been written yet.
     """
 
@@ -65,13 +66,15 @@ class Record(Struct, frozen=True, kw_only=True):
     outcome: str | None = None
     code: str | None = None
     message: str | None = None
+    skipped: int = 0
 
     @property
     def used(self) -> dict[int, Filament] | None:
-        """What has been used of the filament, by how far in the file it came."""
-        if self.filament is None or self.outcome == "done":
+        """What has been used of the filament, by how much of the file was printed."""
+        if self.filament is None or (self.outcome == "done" and not self.skipped):
             return self.filament
-        part = min(self.position / self.size, 1.0) if self.size else 0.0
+        done = self.size if self.outcome == "done" else self.position
+        part = min(max(((done or 0) - self.skipped) / self.size, 0.0), 1.0) if self.size else 0.0
         return {
             tool: Filament(need.length * part, need.volume * part, None if need.weight is None else need.weight * part)
             for tool, need in self.filament.items()
@@ -102,6 +105,7 @@ File = tuple[str, int | None, int | None]
 """Path, size and date of change."""
 
 _COLUMNS = tuple(field.name for field in structs.fields(Record) if field.name != "id")
+_WHOLE = "outcome = 'done' AND skipped = 0"
 _CHANGING = (*("ended", "elapsed", "position", "line", "resends"), *("filament", "outcome", "code", "message"))
 
 STEPS: tuple[str, ...] = (
@@ -115,6 +119,7 @@ STEPS: tuple[str, ...] = (
     CREATE INDEX prints_of_file ON prints (store, path);
     CREATE INDEX prints_of_printer ON prints (printer, id);
     """,
+    "ALTER TABLE prints ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0",
 )
 """What makes a database of version N one of N + 1, by N; what is there already is never changed."""
 VERSION = len(STEPS)
@@ -182,7 +187,7 @@ class HistoryFile:
             means: dict[File, tuple[dict[str, float], dict[str, float]]] = {}
             for *file, profile, mean, last, _ in database.execute(
                 "SELECT path, size, date, profile, avg(elapsed), elapsed, max(id) FROM prints"
-                f" WHERE outcome = 'done' AND {where} GROUP BY path, size, date, profile",
+                f" WHERE {_WHOLE} AND {where} GROUP BY path, size, date, profile",
                 values,
             ):
                 average, latest = means.setdefault((file[0], file[1], file[2]), ({}, {}))
@@ -205,7 +210,7 @@ class HistoryFile:
         average."""
 
         def work(database: sqlite3.Connection) -> tuple[tuple[float, ...], float | None]:
-            of_file = "store = ? AND profile = ? AND path = ? AND size IS ? AND date IS ? AND outcome = 'done'"
+            of_file = f"store = ? AND profile = ? AND path = ? AND size IS ? AND date IS ? AND {_WHOLE}"
             (mean,) = database.execute(f"SELECT avg(elapsed) FROM prints WHERE {of_file}", (*place, *file)).fetchone()
             rows = database.execute(
                 f"SELECT elapsed FROM prints WHERE {of_file} ORDER BY id DESC LIMIT ?", (*place, *file, count)

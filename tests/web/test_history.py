@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -275,3 +276,77 @@ async def test_a_file_that_is_selected_tells_how_its_prints_went(client: Client)
         return bool(job["lastPrintTime"] == took[1] and job["averagePrintTime"] == pytest.approx(sum(took) / 2))
 
     await eventually(are_told, 5.0)
+
+
+def shape(value: Any) -> Any:
+    return {name: shape(inner) for name, inner in value.items()} if isinstance(value, dict) else type(value)
+
+
+async def files(client: Client, path: str = "") -> Any:
+    answer = await client.get(f"/api/files/local{path}")
+    assert answer.status == 200
+    return answer.json()
+
+
+async def test_a_file_tells_how_its_prints_went(client: Client) -> None:
+    await connected(client)
+    first = await printed(client, "deep/in/a.gcode")
+    second = await printed(client, "deep/b.gcode")
+    await client.upload("c.gcode", LONG, print="true")
+    await client.post("/api/job", {"command": "cancel"})
+    cancelled = (await until_history(client, lambda found: len(found) == 3 and found[0]["outcome"]))[0]
+
+    file = await files(client, "/deep/in/a.gcode")
+    assert file["prints"] == {
+        "success": 1,
+        "failure": 0,
+        "last": {"date": first["endedAt"], "printTime": first["printTime"], "success": True},
+    }
+    assert file["statistics"] == {
+        "averagePrintTime": {"_default": first["printTime"]},
+        "lastPrintTime": {"_default": first["printTime"]},
+    }
+    recorded = json.loads((Path(__file__).parents[1] / "golden/files.json").read_text())
+    octoprints = next(each for each in recorded if each["name"] == "op-files-get-after-prints")["response"]["body"]
+    for name in ("prints", "statistics"):
+        assert shape(file[name]) == shape(octoprints[name])
+    told = {each["path"]: each for each in (await files(client))["files"]}
+    assert told["deep"]["prints"] == {
+        "success": 2,
+        "failure": 0,
+        "last": {"date": second["endedAt"], "printTime": second["printTime"], "success": True},
+    }
+    assert told["c.gcode"]["prints"]["failure"] == 1
+    assert told["c.gcode"]["prints"]["last"] == {
+        "date": cancelled["endedAt"],
+        "printTime": cancelled["printTime"],
+        "success": False,
+    }
+    assert told["c.gcode"]["statistics"] == {"averagePrintTime": {}, "lastPrintTime": {}}
+    (inner,) = (await files(client, "/deep/in"))["children"]
+    assert inner["prints"] == file["prints"]
+
+
+async def test_what_a_file_was_printed_goes_with_it_when_it_moves_and_stays_when_it_is_copied(client: Client) -> None:
+    await connected(client)
+    await printed(client, "a.gcode")
+    prints_of_a = (await files(client, "/a.gcode"))["prints"]
+
+    await client.post("/api/files/local/a.gcode", {"command": "copy", "destination": "copy.gcode"})
+    moved = await client.post("/api/files/local/a.gcode", {"command": "move", "destination": "b.gcode"})
+
+    assert moved.status == 201
+    assert (await files(client, "/b.gcode"))["prints"] == prints_of_a
+    assert (await prints(client))[0]["file"]["path"] == "b.gcode"
+    copy = await files(client, "/copy.gcode")
+    assert "prints" not in copy
+    assert "statistics" not in copy
+
+
+async def test_a_file_of_the_same_name_begins_anew(client: Client) -> None:
+    await connected(client)
+    await printed(client, "a.gcode")
+
+    await client.upload("a.gcode", b"G1 X1\n")
+
+    assert "prints" not in await files(client, "/a.gcode")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
-from limpet.errors import BadRequest, Conflict, NotFound
+from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
 from limpet.printer.print import SelectedFile
 from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, State
 from limpet.protocol.events import Event
@@ -124,6 +125,9 @@ async def _move(call: Call, location: str, path: str, body: dict[str, Any]) -> w
     if is_in_use(call, store, path):
         raise Conflict("Trying to move a file or folder that is currently in use")
     made = await asyncio.to_thread(store.move, path, destination)
+    with suppress(LimpetError):
+        place = call.fleet.place(call.printer).store
+        await call.fleet.history.ask(lambda history: history.move(place, path, made.path))
     deselect(call, store, path)
     kind, what = (made.type_path, "FileMoved") if isinstance(made, StoredFile) else ((), "FolderMoved")
     moved = FilesMoved(what, LOCAL, path, made.path, kind)

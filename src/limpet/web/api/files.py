@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,8 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.analyst import MAX_WAITING
-from limpet.errors import NotFound
+from limpet.errors import LimpetError, NotFound
+from limpet.history_file import File, Tally
 from limpet.storage.folders import give_way
 from limpet.storage.names import type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
@@ -63,6 +65,30 @@ class Entry(Struct, frozen=True, kw_only=True, tag_field="type"):
     refs: Refs
 
 
+class LastPrint(Struct, frozen=True, kw_only=True):
+    """When the last print of a file ended, in seconds since the epoch, after how many seconds, and whether it was
+    done."""
+
+    date: float
+    printTime: float  # noqa: N815
+    success: bool
+
+
+class Prints(Struct, frozen=True, kw_only=True):
+    """How often a file, or what is in a folder, was printed to its end, and how often not."""
+
+    success: int = 0
+    failure: int = 0
+    last: LastPrint | UnsetType = UNSET
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """Seconds that good prints took, by profile."""
+
+    averagePrintTime: dict[str, float]  # noqa: N815
+    lastPrintTime: dict[str, float]  # noqa: N815
+
+
 class FileInfo(Entry, frozen=True, kw_only=True, tag="machinecode"):
     """A file to print: size in bytes, `date` of its last change in seconds since the epoch, `hash` SHA-1 in hex.
 
@@ -76,16 +102,11 @@ class FileInfo(Entry, frozen=True, kw_only=True, tag="machinecode"):
     user: str | UnsetType = UNSET
     userdata: Any = UNSET
     gcodeAnalysis: AnalysisInfo | UnsetType = UNSET  # noqa: N815
+    prints: Prints | UnsetType = UNSET
+    statistics: Statistics | UnsetType = UNSET
     thumbnail: str | UnsetType = UNSET
     thumbnail_src: str | UnsetType = UNSET
     thumbnails: list[ThumbnailInfo] | UnsetType = UNSET
-
-
-class Prints(Struct, frozen=True, kw_only=True):
-    """How often what is in a folder was printed; there are no print jobs yet."""
-
-    success: int = 0
-    failure: int = 0
 
 
 class FolderInfo(Entry, frozen=True, kw_only=True, tag="folder"):
@@ -137,11 +158,12 @@ async def _told(call: Call, path: str, store: Store, more: Iterable[FileInfo]) -
     wanted = call.request.query.get("filter", "") or "machinecode"
     base, more = base_of(call), list(more)
     unknown: list[str] = []
+    prints = await _prints(call, path)
 
     def look() -> web.Response:
         found = store.look(path, recursive=recursive)
         unknown.extend(islice(unknown_in(found), MAX_WAITING))
-        info = _info(base, found, only_folders=wanted not in ("machinecode", "gcode"))
+        info = _info(base, found, prints, only_folders=wanted not in ("machinecode", "gcode"))
         if path or isinstance(info, FileInfo):
             return answer(info)
         free, total = store.space()
@@ -162,9 +184,41 @@ def unknown_in(found: StoredFile | StoredFolder) -> Iterator[str]:
         yield found.path
 
 
-def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = False) -> FileInfo | FolderInfo:
+async def _prints(call: Call, path: str) -> _Printed:
+    """How the prints of the file, or of what is in the folder, went; nothing when the history cannot be read."""
+    store = call.fleet.place(call.printer).store
+    with suppress(LimpetError):
+        return await call.fleet.history.ask(lambda history: _Printed(history.tallies(store, path)))
+    return _Printed({})
+
+
+class _Printed:
+    """How prints went, by file and by folder."""
+
+    def __init__(self, tallies: dict[File, Tally]) -> None:
+        self.of_file = tallies
+        self.of_folder: dict[str, Prints] = {}
+        for number, ((path, _, _), tally) in enumerate(tallies.items()):
+            give_way(number)
+            parts = path.split("/")
+            for depth in range(1, len(parts)):
+                folder = "/".join(parts[:depth])
+                self.of_folder[folder] = _added(self.of_folder.get(folder, Prints()), tally)
+
+
+def _added(before: Prints, tally: Tally) -> Prints:
+    last = LastPrint(date=tally.last_ended, printTime=tally.last_elapsed, success=tally.last_success)
+    if before.last is not UNSET and before.last.date > last.date:
+        last = before.last
+    return Prints(success=before.success + tally.success, failure=before.failure + tally.failure, last=last)
+
+
+def _info(
+    base: str, found: StoredFile | StoredFolder, prints: _Printed, *, only_folders: bool = False
+) -> FileInfo | FolderInfo:
     if isinstance(found, StoredFile):
         pictures = _pictures(base, found)
+        tally = prints.of_file.get((found.path, found.size, found.date))
         return FileInfo(
             name=found.name,
             display=found.display,
@@ -177,6 +231,8 @@ def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = F
             hash=found.hash or UNSET,
             user=found.user or UNSET,
             userdata=UNSET if found.userdata is None else found.userdata,
+            prints=_added(Prints(), tally) if tally else UNSET,
+            statistics=Statistics(averagePrintTime=tally.average, lastPrintTime=tally.last) if tally else UNSET,
             gcodeAnalysis=analysis_of(found.analysis) if found.analysis and found.analysis.moves else UNSET,
             thumbnail=f"{PLUGIN}{quote(found.path.rpartition('.')[0])}.png?{found.date}" if pictures else UNSET,
             thumbnail_src="prusaslicerthumbnails" if pictures else UNSET,
@@ -186,7 +242,7 @@ def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = F
     for number, child in enumerate(found.children):
         give_way(number)
         if not only_folders or isinstance(child, StoredFolder):
-            children.append(_info(base, child, only_folders=only_folders))
+            children.append(_info(base, child, prints, only_folders=only_folders))
     return FolderInfo(
         name=found.name,
         display=found.display,
@@ -197,6 +253,7 @@ def _info(base: str, found: StoredFile | StoredFolder, *, only_folders: bool = F
         size=found.size,
         date=found.date,
         children=children,
+        prints=prints.of_folder.get(found.path, Prints()),
     )
 
 
