@@ -315,3 +315,33 @@ def test_a_disk_that_becomes_full_ends_it_and_leaves_nothing_half(octoprint: Pat
     assert f"uploads/{len(there):02}.gcode: No space left on device" in left
     assert ".tmp" not in done.stdout
     assert re.search(r"uploads: \d+ files after that: the disk is full", left)
+
+
+def test_scripts_are_taken_over_and_the_bad_ones_are_told(octoprint: Path, data: Path) -> None:
+    scripts = {
+        "afterPrintCancelled": "; off\r\nM84\r\n{% snippet 'park' %}\n{% snippet 'disable_hotends' %}\n",
+        "snippets/park": "G91\nG1 Z5\nG90\n",
+        "afterPrintDone": "{% if %}\n",
+        "beforePrintStarted": "{% snippet 'of_a_plugin' %}\n",
+        ".hidden": "G28\n",
+    }
+    for name, content in scripts.items():
+        path = octoprint / "scripts/gcode" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode())
+    (octoprint / "scripts/gcode/afterPrintPaused").symlink_to("/etc/passwd")
+    (octoprint / "scripts/gcode/broken").write_bytes(b"\xff")
+
+    told = limpet("import-octoprint", str(octoprint), data=data).stdout
+
+    settings = SettingsFile(data / "limpet.toml").load()
+    taken = settings.printers[settings.default_printer].scripts
+    assert {name: text.split() for name, text in taken.items()} == {
+        name: scripts[name].split() for name in ("afterPrintCancelled", "snippets/park")
+    }
+    assert "afterPrintDone: line 1: " in told
+    assert "beforePrintStarted: line 1: there is no snippet of_a_plugin" in told
+    for name in ("afterPrintPaused", "broken"):
+        assert re.search(f"gcode, {name}: ", told)
+    again = limpet("import-octoprint", str(octoprint), data=data).stdout
+    assert "afterPrintCancelled: there is one already\n" in again

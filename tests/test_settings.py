@@ -709,11 +709,26 @@ def test_the_page_about_settings_names_every_one_with_its_default() -> None:
             missing = "must be there" if field.name in ("run", "commands") else "the id"
             if field.name == "uploads":
                 unset = "`files.uploads`"
+            if field.name == "scripts":
+                missing = "OctoPrint's"
             default = {None: unset, msgspec.NODEFAULT: missing, (): "`[]`"}.get(field.default)
             written = msgspec.json.encode(field.default).decode() if default is None else ""
             expected[f"{table}.{field.name}"] = default or f"`{written}`"
     assert dict(rows) == expected
     assert set(Settings.__struct_fields__) == {name.partition(".")[0] for name in expected}
+
+
+@pytest.mark.parametrize(
+    "text", ["G28\nM84\n", "\nG28", "G28\r\nM84\r\n", 'M117 "hi"\n\\ \'\'\' """ \n', "one line", "\n", "tab\t\n"]
+)
+def test_a_text_of_many_lines_comes_back_as_it_was(path: Path, text: str) -> None:
+    file = SettingsFile(path)
+    place = ("printers", "default", "scripts", "snippets/park")
+    file.edit({place: text})
+    assert SettingsFile(path).load().printers["default"].scripts == {"snippets/park": text}
+    file.edit({place: text + "x"})
+    file.edit({place: None})
+    assert SettingsFile(path).load().printers["default"].scripts == {}
 
 
 def test_a_preview_is_what_an_edit_would_make_and_writes_nothing(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +29,7 @@ from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
 from limpet.protocol.events import Event
 from limpet.protocol.window import Flow
+from limpet.scripts import BadScript, check, defaults, lines, values_for
 from limpet.settings import DEFAULT_PRINTER, ID_RULE, PrinterSettings, Settings, is_id
 from limpet.settings_file import SettingsFile
 from limpet.storage.store import Store
@@ -35,11 +37,15 @@ from limpet.toml_text import Kept, KeyPath, Value
 from limpet.transports.ports import PortList, find, stable
 from limpet.transports.urls import VIRTUAL, Openers
 
+log = logging.getLogger(__name__)
+
 AUTO = "AUTO"
 """The port that means: detect it. Its baudrate is 0."""
 MAX_PROFILES = 100
 MAX_PRINTERS = 200
 """Printers, when more are added while the server runs."""
+MAX_SCRIPTS = 100
+"""Scripts of one printer."""
 STOP_TIME = 0.5
 """Seconds that a file which is being written is waited for at the end."""
 
@@ -73,9 +79,14 @@ class Fleet:
         self._printers = {id: self._make(id) for id in settings.printers}
         for printer in self:
             printer.recall(self.history.last(printer.id))
+        for id, row in settings.printers.items():
+            try:
+                check(row.scripts, self.profiles[row.profile])
+            except BadScript as error:
+                raise file.error_at(("printers", id, "scripts", error.name), error.message) from None
 
     def _make(self, id: str) -> Printer:
-        return Printer(
+        printer = Printer(
             id,
             self.ports,
             self._openers,
@@ -85,6 +96,8 @@ class Fleet:
             follow=self._follow,
             patience=self._patience,
         )
+        printer.scripts = partial(self._script_lines, printer)
+        return printer
 
     @property
     def default(self) -> Printer:
@@ -218,6 +231,43 @@ class Fleet:
         self._tell_all(SettingsChanged())
         self.news.set()
 
+    def scripts(self, printer: Printer) -> dict[str, str]:
+        """The G-code scripts of this printer, by OctoPrint's names."""
+        return {**defaults(self.profile(printer)), **self.preferences(printer).scripts}
+
+    def script(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
+        """The lines of a script. Raises BadScript."""
+        values = values_for(self.profile_id(printer), self.profile(printer), context)
+        return lines(name, self.scripts(printer), {**values, "script": {"type": "gcode", "name": name}})
+
+    def _script_lines(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
+        """What is sent at the moment that is called `name`; of a script that fails what there is without it."""
+        if context.get("reconnected") and not self.preferences(printer).scripts_on_reconnect:
+            return []
+        try:
+            return self.script(printer, name, context)
+        except BadScript as error:
+            log.warning("printer %s: the script %s", printer.id, error)
+            return lines(name, defaults(self.profile(printer)), {})
+
+    async def change_scripts(self, printer: Printer, changes: Mapping[str, str | None]) -> None:
+        """Save scripts, or with None go back to the default. Raises BadRequest; nothing has changed then."""
+        async with self._saving:
+            kept = {**self.preferences(printer).scripts, **changes}
+            scripts = {name: text for name, text in kept.items() if text is not None}
+            if len(scripts) > MAX_SCRIPTS:
+                raise BadRequest(f"There are at most {MAX_SCRIPTS} scripts")
+            try:
+                await asyncio.to_thread(check, scripts, self.profile(printer))
+            except BadScript as error:
+                raise BadRequest(f"The script {error}") from None
+            await asyncio.to_thread(
+                self._file.edit, {("printers", printer.id, "scripts", name): text for name, text in changes.items()}
+            )
+            row = structs.replace(self.preferences(printer), scripts=scripts)
+            self._hold({**self.settings.printers, printer.id: row})
+        printer.tell(SettingsChanged())
+
     def profile(self, printer: Printer) -> Profile:
         """What this printer is like: the profile that it was connected with, else the preferred one."""
         return self.profiles.get(self.profile_id(printer)) or self.profiles[DEFAULT_PROFILE]
@@ -334,8 +384,8 @@ class Fleet:
             printer.connect(replace(target, patient=True))
 
     async def stop(self) -> None:
-        """Disconnect all printers, within a second."""
-        await asyncio.gather(self._analyst.stop(), *(printer.disconnect() for printer in self))
+        """Disconnect all printers, within a second, or two where one has to finish a line."""
+        await asyncio.gather(self._analyst.stop(), *(printer.end() for printer in self))
         if self._working:
             await asyncio.wait(self._working, timeout=STOP_TIME)
         await self.history.close()

@@ -29,6 +29,7 @@ from limpet.users import UserStore
 
 MAX_YAML_BYTES = 1 << 20
 MAX_PROFILES = 100
+MAX_SCRIPTS = 50
 MAX_UPLOADS = 100_000
 MAX_TOLD = 50
 """Uploads that are left of which each is told with the reason."""
@@ -76,6 +77,7 @@ def _move(theirs: Path, folder: int, file: SettingsFile, dry_run: bool, progress
         _profiles(folder, lines),
         _yaml(folder, "data/appkeys/keys.yaml", lines),
         _present(file, users, keys),
+        scripts=_scripts(folder, lines),
     )
     lines += made.lines
     if dry_run:
@@ -211,6 +213,42 @@ def _profiles(folder: int, lines: list[Line]) -> dict[str, Any]:
     return {
         name.removesuffix(".profile"): _yaml(folder, f"printerProfiles/{name}", lines) for name in names[:MAX_PROFILES]
     }
+
+
+def _scripts(folder: int, lines: list[Line]) -> dict[str, str]:
+    """G-code scripts by name."""
+    scripts: dict[str, str] = {}
+    for below in ("", "snippets/"):
+        try:
+            with _inside(folder, ("scripts", "gcode", *filter(None, [below.rstrip("/")]))) as inner:
+                names = sorted(name for name in _names(inner) if not name.startswith("."))[:MAX_SCRIPTS]
+                found = {f"{below}{name}": _text(inner, name, lines) for name in names if below + name != "snippets"}
+            scripts |= {name: text for name, text in found.items() if text is not None}
+        except FileNotFoundError:
+            continue
+        except OSError:
+            lines.append(Line("left", f"scripts/gcode/{below}: it is no folder, or a symbolic link"))
+    return scripts
+
+
+@contextmanager
+def _inside(folder: int, path: tuple[str, ...]) -> Iterator[int]:
+    """A folder within folders."""
+    with _opened(path[0], within=folder) as inner:
+        if path[1:]:
+            with _inside(inner, path[1:]) as found:
+                yield found
+        else:
+            yield inner
+
+
+def _text(folder: int, name: str, lines: list[Line]) -> str | None:
+    try:
+        content = _read(folder, name)
+        return None if content is None else content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        lines.append(Line("left", f"scripts/gcode, {name}: {error}"))
+        return None
 
 
 # -- uploads --

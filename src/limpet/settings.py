@@ -35,6 +35,8 @@ COLORS = ("default", "red", "orange", "yellow", "green", "blue", "violet", "whit
 _Origin = Annotated[str, Meta(max_length=300, pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+)$")]
 _Line = Annotated[str, Meta(min_length=1, max_length=256, pattern="^[^\\x00-\\x1f]*$")]
 _Network = Annotated[str, Meta(max_length=50)]
+_ScriptName = Annotated[str, Meta(max_length=80)]
+_Script = Annotated[str, Meta(max_length=1 << 14)]
 _Folder = Annotated[str, Meta(min_length=1, max_length=1024, pattern="^[^\\x00]*$")]
 
 
@@ -129,6 +131,8 @@ class PrinterSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     uploads: _Folder | None = None
     window: Annotated[int, Meta(ge=1, le=32)] | None = None
     receive_buffer: Annotated[int, Meta(ge=63, le=65535)] = 127
+    scripts_on_reconnect: bool = False
+    scripts: Annotated[dict[_ScriptName, _Script], Meta(max_length=100)] = {}
 
 
 PRESETS = {

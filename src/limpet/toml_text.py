@@ -105,6 +105,9 @@ def edited(text: str, path: KeyPath, value: Kept | None) -> str:
     from tomlkit.exceptions import TOMLKitError
     from tomlkit.items import InlineTable, Table
 
+    # A reader drops a newline at the beginning, and takes those of Windows for plain ones.
+    in_lines = isinstance(value, str) and "\n" in value and "\r" not in value and value[0] != "\n"
+    shown = tomlkit.string(str(value), multiline=True) if in_lines else value
     try:
         document = tomlkit.parse(text)
         table: Any = document
@@ -114,14 +117,14 @@ def edited(text: str, path: KeyPath, value: Kept | None) -> str:
             elif part not in table:
                 separator = "" if not text or text.endswith("\n") else "\n"
                 blank = "\n" if text else ""
-                line = tomlkit.dumps({path[-1]: value})
+                line = tomlkit.dumps({path[-1]: shown})
                 return f"{text}{separator}{blank}[{dotted(path[:-1])}]\n{line}"
             table = table[part]
         if value is None:
             del table[path[-1]]
         else:
             with _before_trailing_comments(table.value.body if isinstance(table, Table) else []):
-                table[path[-1]] = value
+                table[path[-1]] = shown
         return tomlkit.dumps(document)
     except (TOMLKitError, ValueError, TypeError) as error:
         raise PlacedError(path, BY_HAND) from error

@@ -281,6 +281,13 @@ def test_a_binary_file_is_failed_before_any_of_it_is_sent() -> None:
     assert play.end()[:2] == ("failed", "file")
 
 
+def test_a_change_of_tool_has_scripts_around_it() -> None:
+    scripts = {"beforeToolChange": ["M117 before"], "afterToolChange": ["M117 after"]}
+    play = Play("T1\nG1 X1\n", scripts=scripts)
+    assert play.run() == ["M117 before", "T1", "M117 after", "G1 X1", "M400"]
+    assert play.contexts["beforeToolChange"]["tool"] == {"old": 0, "new": 1}
+
+
 # -- pausing --
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.server import HERMETIC, Client, running
+from limpet.settings_file import SettingsFile
+from tests.web.server import HERMETIC, Client, eventually, running
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMMANDS = f"""{HERMETIC}
@@ -192,3 +193,55 @@ group = "Fan"
         ]
         assert (await client.get("/api/printer/command/custom")).json() == {"controls": controls}
         assert (await client.get("/api/settings")).json()["controls"] == controls
+
+
+# -- scripts --
+
+
+async def test_scripts_are_read_and_written_as_octoprint_does(client: Client, tmp_path: Path) -> None:
+    told = (await client.get("/api/settings")).json()["scripts"]["gcode"]
+    assert told["afterPrintCancelled"].splitlines()[1:] == ["M84", "M104 S0", "M140 S0", "M106 S0"]
+
+    text = "M117 {{ script.name }}\n{% snippet 'disable_bed' %}\n"
+    answer = await client.post("/api/settings", {"scripts": {"gcode": {**told, "afterPrintDone": text}}})
+
+    assert answer.status == 200
+    assert answer.json()["scripts"]["gcode"] == {**told, "afterPrintDone": text}
+    assert list(client.fleet.preferences(client.fleet.default).scripts) == ["afterPrintDone"]
+    assert SettingsFile(tmp_path / "limpet.toml").load().printers["default"].scripts == {"afterPrintDone": text}
+    assert (await client.post("/api/settings", {"scripts": {"gcode": {"afterPrintDone": ""}}})).status == 200
+    assert not client.fleet.preferences(client.fleet.default).scripts
+
+
+@pytest.mark.parametrize(
+    ("scripts", "why"),
+    [
+        ([], None),
+        ({"gcode": []}, "scripts.gcode is invalid"),
+        ({"gcode": {"afterPrintDone": 5}}, "scripts.gcode is invalid"),
+        ({"gcode": {"afterPrintDone": "G28\n{% if"}}, "The script afterPrintDone: line 2: "),
+        ({"gcode": {"../x": "G28"}}, "The script ../x: a name has"),
+        ({"gcode": {"a": "{% snippet 'b' %}"}}, "The script a: line 1: there is no snippet b"),
+    ],
+)
+async def test_a_bad_script_is_refused_and_nothing_changes(client: Client, scripts: object, why: str | None) -> None:
+    answer = await client.post("/api/settings", {"scripts": scripts})
+
+    assert answer.status == (200 if why is None else 400)
+    assert why is None or answer.json()["error"].startswith(why)
+    assert not client.fleet.preferences(client.fleet.default).scripts
+
+
+async def test_a_script_is_sent_when_it_is_asked_for(client: Client) -> None:
+    await client.post("/api/settings", {"scripts": {"gcode": {"clean": "M117 {{ word }}{{ 1 + pause_position.x }}"}}})
+    await client.post("/api/settings", {"scripts": {"gcode": {"say": "M117 {{ word }}"}}})
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.until_state("Operational")
+
+    said = await client.post("/api/printer/command", {"script": "say", "context": {"word": "hello"}})
+    failed = await client.post("/api/printer/command", {"script": "clean", "context": {"pause_temperature": 5}})
+    unknown = await client.post("/api/printer/command", {"script": "snippets/disable_bed"})
+    odd = await client.post("/api/printer/command", {"script": "say", "context": 5})
+
+    assert (said.status, failed.status, unknown.status, odd.status) == (204, 400, 404, 400)
+    await eventually(lambda: any("M117 hello" in line for _, line in client.fleet.default.recent), 5.0)

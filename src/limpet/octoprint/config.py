@@ -25,6 +25,7 @@ from limpet.octoprint.moving import (
     value_at,
 )
 from limpet.profiles import DEFAULT_PROFILE, Profile
+from limpet.scripts import BadScript, check
 from limpet.settings import (
     COLORS,
     AppearanceSettings,
@@ -226,6 +227,27 @@ def _profiles(moving: Moving, profiles: Mapping[str, Any], default: Any) -> None
         moving.set("printerProfiles.default", path, known[default], PrinterSettings)
     else:
         moving.tell("left", f"printerProfiles.default: there is no profile {shown(default)} to take over")
+
+
+def take_scripts(moving: Moving, scripts: Mapping[str, str]) -> None:
+    """G-code scripts by name, "snippets/disable_bed" among them; each with the snippets that there will be."""
+    place = ("printers", moving.present.printer, "scripts")
+    profile = Profile(name="Default")
+    known = {name: text for name, text in mapping(moving.there(place)).items() if isinstance(text, str)}
+    # Snippets first: the others may name them.
+    for name, text in sorted(scripts.items(), key=lambda each: (not each[0].startswith("snippets/"), each[0])):
+        source, path, text = f"scripts/gcode/{name}", (*place, name), text.replace("\r\n", "\n")
+        if name in known:
+            same = known[name].split() == text.split()
+            moving.tell("there" if same else "left", f"{source}: there is one already{'' if same else ', not as here'}")
+            continue
+        try:
+            check({**known, name: text}, profile)
+        except BadScript as error:
+            moving.tell("left", f"{source}: {error.message}")
+            continue
+        known[name] = moving.settings[path] = text
+        moving.tell("taken", f"{source}: becomes {'.'.join(path)}")
 
 
 def _has_offsets(value: Any) -> bool:

@@ -320,11 +320,23 @@ class Job:
             return None
         if code in _HEATING:
             return self._with_offset(text, _HEATING[code])
+        if code.startswith("T"):
+            return self._change_tool(code, text)
         if code == "M73":
             words = words_of(text)
             self._estimate.tell_m73(words.get("P"), words.get("R"), self.elapsed(now))
         self._modes.note(code, text)
         return text
+
+    def _change_tool(self, code: str, text: str) -> str:
+        """With the scripts around it: the first of these lines, of which the rest comes next."""
+        old = self._modes.tool
+        self._modes.note(code, text)
+        context = self._context() | {"tool": {"old": old, "new": self._modes.tool}}
+        before, after = self._scripts("beforeToolChange", context), self._scripts("afterToolChange", context)
+        lines = [*before, text, *after]
+        self._script.extend(lines[1:])
+        return lines[0]
 
     def _obey(self, text: str, now: float) -> None:
         """A line for the host, as OctoPrint knows them; any other is passed over."""

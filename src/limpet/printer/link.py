@@ -177,6 +177,11 @@ class Link(asyncio.Protocol):
             self._pump()
 
     @property
+    def idle(self) -> bool:
+        """All that was sent has been acknowledged."""
+        return self._session is None or self._session.idle
+
+    @property
     def waits_for_heat(self) -> bool:
         """The printer is busy with a command that waits for a temperature."""
         return self._session is not None and self._session.waits_for_heat

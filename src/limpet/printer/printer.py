@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from typing import BinaryIO
@@ -64,6 +65,14 @@ MAX_RECENT = 50
 MAX_TEMPERATURES = 900
 """Temperature reports that are kept: half an hour of them."""
 ASK_TEMPERATURES = Command("M105")
+FAREWELL = -2
+"""The tag of the last command to a printer."""
+CARD_TIME = 2.0
+"""Seconds after which a printer that has not said whether it prints from its card does not."""
+FAREWELL_TIME = 0.6
+"""Seconds that the script before a disconnect may take; then it is dropped."""
+LAST_LINE_TIME = 1.0
+"""Seconds that the line in flight is waited for when the server ends."""
 REPORT_INTERVAL = 2
 """Seconds between temperature reports that the printer is asked to send on its own (M155)."""
 
@@ -104,6 +113,10 @@ class Printer:
         self._card_unread = False
         self._learn = learn
         self._follow = follow
+        self._greets = False
+        self._greeting: asyncio.TimerHandle | None = None
+        self._ending = False
+        self._farewell = asyncio.Event()
         self.scripts: Scripts = no_scripts
         self._printing: Printing | None = None
         self.snapshot = Snapshot()
@@ -148,12 +161,51 @@ class Printer:
 
     def connect(self, target: Target) -> None:
         """Connect, reconnect, or replace the attempt that is under way."""
+        self._greets = True
         self._connection.connect(target)
 
     async def disconnect(self) -> None:
-        """End the connection or the attempt, and the wish for one; the port is free when this returns."""
+        """End the connection or the attempt, and the wish for one; the port is free when this returns, unless
+        somebody has had another wish meanwhile."""
+        wish = self.new_wish()
+        await self._say_farewell()
+        if self.is_latest_wish(wish):
+            await self._connection.disconnect()
+
+    async def end(self) -> None:
+        """Disconnect because the server ends. A print ends as failed; what is in flight is waited for, and nothing
+        else is sent."""
         self.new_wish()
+        if self._printing is None:
+            await self._say_farewell()
+        else:
+            self._ending = True
+            self._printing.job.fail("server_ended", "The server was ended", self._printing.now())
+            self._printing.tell_events()
+            await self._settle()
         await self._connection.disconnect()
+
+    async def _settle(self) -> None:
+        """Wait until all that was sent has been acknowledged, but not for long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_LINE_TIME):
+                while self._connection.link is not None and not self._connection.link.idle:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+
+    async def _say_farewell(self) -> None:
+        """Run the script before a disconnect, if it can be done in time; it does not disturb a print from the card."""
+        if self.snapshot.state is not State.OPERATIONAL or self.snapshot.sd_print is not None:
+            return
+        lines = [*self.scripts("beforePrinterDisconnected", {})]
+        if not lines:
+            return
+        self._lose_print(StateChanged(State.OFFLINE))
+        self._farewell.clear()
+        self._commands = deque([*map(Command, lines[:-1]), Command(lines[-1], FAREWELL)])
+        self._wake()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_TIME):
+                await self._farewell.wait()
 
     def send(self, *commands: str, tag: int | None = None) -> None:
         """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line.
@@ -275,6 +327,7 @@ class Printer:
         """Disconnect for good; all subscriptions end."""
         self.removed = True
         await self.disconnect()
+        await self._connection.disconnect()
         for subscription in tuple(self._subscriptions):
             subscription.close()
 
@@ -284,6 +337,7 @@ class Printer:
         if isinstance(event, StateChanged) and event.state is not State.OPERATIONAL:
             # What waited for one printer, or for its life before a reset, is not for the next.
             self._commands.clear()
+            self._stop_greeting()
             self._lose_print(event)
         before = self.snapshot
         self.snapshot = apply(before, event)
@@ -297,6 +351,8 @@ class Printer:
             case CommandAcknowledged(tag=tag):
                 if tag == JOB and self._printing is not None:
                     self._printing.job.acknowledged()
+                elif tag == FAREWELL:
+                    self._farewell.set()
             case PositionReported(axes=axes) if self._printing is not None:
                 self._printing.job.located(axes)
             case PrintProgressed():
@@ -322,12 +378,16 @@ class Printer:
                 # It may have been printing from its card all along, and is not disturbed by a look at it then.
                 self._card_unread = self.snapshot.capabilities.get("SDCARD", True)
                 self._commands.append(Command("M27"))
-            case SdPrintEnded() if self._card_unread:
-                self._card_unread = False
-                self._list_card()
+                self._prepare_to_greet()
+            case SdPrintEnded() if self._card_unread or self._greeting is not None:
+                self._greet()
+                if self._card_unread:
+                    self._card_unread = False
+                    self._list_card()
             case CardReady() if not before.sd_ready and not self._card_unread and before.state is State.OPERATIONAL:
                 self._list_card()
             case SdPrintReported() if before.sd_print is None:
+                self._stop_greeting()
                 self._commands.append(Command("M31"))
         if type(event) in _FOLLOWED:
             self._follow(self, event)
@@ -339,6 +399,26 @@ class Printer:
         last = self.temperature_history[-1][0] if self.temperature_history else 0.0
         if time.time() - last > 2 * REPORT_INTERVAL and ASK_TEMPERATURES not in self._commands:
             self._commands.append(ASK_TEMPERATURES)
+
+    def _prepare_to_greet(self) -> None:
+        """The script after connecting must not run into a print from the card. An `ok` is no proof that there is none:
+        it may be of a command from before. What the printer says of its card is, or that it says nothing."""
+        self._stop_greeting()
+        delay = CARD_TIME if self._card_unread else 0.0
+        self._greeting = asyncio.get_running_loop().call_later(delay, self._greet)
+
+    def _stop_greeting(self) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
+            self._greeting = None
+
+    def _greet(self) -> None:
+        """Run the script after connecting; it is told whether the printer is back by itself."""
+        if self._greeting is not None and not self._ending:
+            self._stop_greeting()
+            again, self._greets = not self._greets, False
+            self._commands.extend(map(Command, self.scripts("afterPrinterConnected", {"reconnected": again})))
+            self._wake()
 
     def _list_card(self) -> None:
         command = Command(list_card(self.snapshot.capabilities))
@@ -352,6 +432,8 @@ class Printer:
 
     def _next_command(self) -> Command | None:
         """What goes to the printer next: what somebody has asked for goes between two lines of a print."""
+        if self._ending:
+            return None
         if self._commands:
             return self._commands.popleft()
         return self._printing.next_command() if self._printing is not None else None

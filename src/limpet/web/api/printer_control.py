@@ -18,6 +18,7 @@ from limpet.profiles import Profile
 from limpet.protocol import gcode
 from limpet.protocol.commands import MAX_COMMAND_LENGTH
 from limpet.protocol.events import CardGone
+from limpet.scripts import BadScript, names_of
 from limpet.web.api.printer import NO_BED, NO_CHAMBER, require_operational
 from limpet.web.call import Call, Handler, Refused, Route, done
 from limpet.web.commands import command_of, flag, number, schema
@@ -183,7 +184,7 @@ async def post_command(call: Call) -> web.StreamResponse:
     if not isinstance(body, dict) or not body.keys() & {"command", "commands", "script"}:
         raise BadRequest("Need one of 'command', 'commands' or 'script'")
     if "script" in body:
-        raise Refused(404, "Unknown script")
+        return _run_script(call, body)
     name = "command" if "command" in body else "commands"
     lines = [body["command"]] if name == "command" else body["commands"]
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -194,6 +195,20 @@ async def post_command(call: Call) -> web.StreamResponse:
     if not isinstance(parameters, dict):
         raise BadRequest("parameters is invalid")
     call.printer.send(*(_filled(line, parameters) if parameters else line for line in lines))
+    return done()
+
+
+def _run_script(call: Call, body: dict[str, Any]) -> web.StreamResponse:
+    name, context = body["script"], body.get("context", {})
+    if not isinstance(name, str) or not isinstance(context, dict):
+        raise BadRequest("script or context is invalid")
+    if name not in names_of(call.fleet.scripts(call.printer)):
+        raise Refused(404, "Unknown script")
+    context.pop("pause_temperature", None)  # There is no pause, and none is made up.
+    try:
+        call.printer.send(*call.fleet.script(call.printer, name, context))
+    except BadScript as error:
+        raise BadRequest(f"The script {error}") from None
     return done()
 
 
@@ -249,7 +264,7 @@ _COMMAND_BODY = {
         for name, kind in (
             ("command", _LINE),
             ("commands", {"type": "array", "items": _LINE, "maxItems": MAX_QUEUED}),
-            ("script", {"type": "string", "description": "There are none yet: a 404"}),
+            ("script", {"type": "string", "description": "The name of one of the G-code scripts"}),
         )
     ]
 }

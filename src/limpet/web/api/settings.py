@@ -13,6 +13,7 @@ from msgspec import Struct
 from limpet.errors import BadRequest
 from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
+from limpet.scripts import defaults
 from limpet.settings import COLORS, Settings
 from limpet.toml_text import KeyPath, Value
 from limpet.web.api.controls import ControlInfo, controls_of
@@ -76,7 +77,7 @@ def settings_of(fleet: Fleet, printer: Printer) -> SettingsInfo:
         gcodeAnalysis={"runAt": "always" if settings.files.analyse else "never", "bedZ": 0.0},
         # Home Assistant takes this for the identity of the server, and finds it in the announcements too.
         plugins={"discovery": {"upnpUuid": fleet.uuid_of(printer)}},
-        scripts={"gcode": {}},
+        scripts={"gcode": fleet.scripts(printer)},
         serial={
             "port": fleet.preferred_port(printer),
             "baudrate": preferences.baudrate,
@@ -152,9 +153,25 @@ async def post_settings(call: Call) -> web.StreamResponse:
         if path == ("appearance", "color") and value not in COLORS:
             raise BadRequest(f"{section}.{key} is invalid")
         changes[path] = value
+    scripts = _scripts(call, body.get("scripts"))
+    if scripts:
+        await call.fleet.change_scripts(call.printer, scripts)
     if changes:
         await call.fleet.change(changes)
     return answer(settings_of(call.fleet, call.printer))
+
+
+def _scripts(call: Call, part: Any) -> dict[str, str | None]:
+    """Those that are to be others than they are; one that is as it would be anyway need not stand in the file."""
+    scripts = part.get("gcode", {}) if isinstance(part, dict) else {}
+    if not isinstance(scripts, dict) or not all(isinstance(text, str) for text in scripts.values()):
+        raise BadRequest("scripts.gcode is invalid")
+    now, default = call.fleet.scripts(call.printer), defaults(call.fleet.profile(call.printer))
+    return {
+        name: None if text == default.get(name, "") else text
+        for name, text in scripts.items()
+        if text != now.get(name, "")
+    }
 
 
 _WRITABLE: tuple[tuple[str, str, KeyPath, type], ...] = (
@@ -174,6 +191,10 @@ _BODY = {
         "appearance": {
             "type": "object",
             "properties": {"name": {"type": "string", "maxLength": 64}, "color": {"enum": list(COLORS)}},
+        },
+        "scripts": {
+            "type": "object",
+            "properties": {"gcode": {"type": "object", "additionalProperties": {"type": "string"}}},
         },
         "webcam": {
             "type": "object",
@@ -199,7 +220,7 @@ ROUTES = (
         "/api/settings",
         "SETTINGS",
         post_settings,
-        "Change the name, the color or the webcam; other keys are passed over",
+        "Change the name, the color, the webcam or the scripts; other keys are passed over",
         {200: (SettingsInfo,)},
         body=_BODY,
     ),
