@@ -326,14 +326,16 @@ async def process(folder: Path, *, ports: Sequence[str] = ()) -> AsyncIterator[P
 
 @asynccontextmanager
 async def printer_at(
-    link: Path, *, returns_after: float | None = None, **options: Any
+    link: Path, *, returns_after: float | None = None, reset_on_open: bool = True, **options: Any
 ) -> AsyncIterator[Callable[[], list[str]]]:
     """A virtual printer on a pty known as `link`; what is yielded tells what has happened at its port so far."""
     heard: list[str] = []
     stop = asyncio.Event()
     printer = VirtualPrinterOptions(**{"boot_time": 0.0, **options})
     task = asyncio.create_task(
-        serve_virtual_printer(link, printer, stop=stop, on_event=heard.append, returns_after=returns_after)
+        serve_virtual_printer(
+            link, printer, stop=stop, on_event=heard.append, returns_after=returns_after, reset_on_open=reset_on_open
+        )
     )
     await eventually(lambda: task.done() or link.exists(), 5.0)
     try:

@@ -350,3 +350,50 @@ async def test_a_file_of_the_same_name_begins_anew(client: Client) -> None:
     await client.upload("a.gcode", b"G1 X1\n")
 
     assert "prints" not in await files(client, "/a.gcode")
+
+
+async def test_a_print_that_a_kill_has_cut_off_goes_on_when_a_person_says_so(
+    tmp_path: Path, folder: Path, link: Path
+) -> None:
+    content = b"G28\nG90\nM82\nG1 Z0.2 F600\n" + b"".join(
+        b"G1 X%.2f Y%d E%.3f F3000\n" % (10 + n % 40 * 0.5, 10 + n // 40, n * 0.02) for n in range(400)
+    )
+    async with printer_at(link, reset_on_open=False), process(folder, ports=[str(link)]) as server:
+        client = await server.start()
+        await connected(client, str(link))
+        assert (await client.upload("part.gcode", content, print="true")).json()["effectivePrint"] is True
+        await until_history(client, lambda found: found and found[0]["line"] > 60, 20.0)
+        await server.kill()
+        await client.close()
+
+        client = await server.start()
+        await connected(client, str(link))
+        assert "hint" in (await job_of(client))["lastPrint"]
+        answer = await client.post("/api/job", {"command": "recover"})
+        assert answer.status == 204, answer.body
+        found = await until_history(client, lambda found: len(found) == 2 and found[0]["outcome"], 60.0)
+        file = await files(client, "/part.gcode")
+        await client.close()
+
+    assert (found[0]["outcome"], found[0]["position"]) == ("done", len(content))
+    assert (found[1]["outcome"], found[1]["code"]) == ("failed", "server_ended")
+    assert (file["prints"]["success"], file["prints"]["failure"]) == (1, 1)
+    assert file["statistics"]["averagePrintTime"] == {}
+
+
+async def test_a_server_that_is_ended_in_order_says_which_print_that_has_ended(folder: Path) -> None:
+    async with process(folder) as server:
+        client = await server.start()
+        await connected(client)
+        await client.upload("long.gcode", LONG, print="true")
+        await until_history(client, lambda found: found and found[0]["line"] > 0)
+        await client.close()
+        assert await server.stop() == 0
+
+        client = await server.start()
+        (found,) = await prints(client)
+        await client.close()
+
+    assert (found["outcome"], found["code"]) == ("failed", "server_ended")
+    assert found["message"] == "The server was ended"
+    assert found["line"] > 0
