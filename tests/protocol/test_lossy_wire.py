@@ -177,3 +177,38 @@ def test_no_schedule_of_faults_loses_or_doubles_or_swaps_a_command(
         assert arrived(wire) == COMMANDS[: len(arrived(wire))], "\n".join(wire.traffic())
     else:
         assert arrived(wire) == COMMANDS[:20], "\n".join(wire.traffic())
+
+
+@pytest.mark.parametrize("way", ["to_printer", "to_host"])
+def test_what_is_lost_on_the_way_to_or_from_a_quick_printer_costs_half_a_second(way: str) -> None:
+    noise, lost = random.Random(3), [0]
+
+    def drop(line: bytes) -> bytes:
+        if noise.random() < 0.005 and (way == "to_printer" or line.startswith(b"ok")):
+            lost[0] += 1
+            return b""
+        return line
+
+    wire = Wire(at_once())
+    wire.run(until=lambda: wire.session.idle)
+    setattr(wire, way, drop)
+    began, waiting = wire.now, deque(COMMANDS)
+    wire.run(
+        iter(lambda: waiting.popleft() if waiting else None, None), until=lambda: wire.session.idle and not waiting
+    )
+    assert arrived(wire) == COMMANDS
+    assert lost[0] >= 5
+    assert wire.now - began < 0.5 * lost[0]
+
+
+def test_a_planner_full_of_slow_moves_is_hardly_ever_asked_again() -> None:
+    noise = random.Random(1)
+    slow = [f"G1 X{noise.uniform(0, 200):.2f} F{noise.choice((1200, 3000, 6000))}" for _ in range(200)]
+    moves = [*slow, *(f"G1 X{n % 20 / 10} F3000" for n in range(300)), *slow]
+    wire = Wire(VirtualPrinterOptions(boot_time=0.0))
+    waiting = deque(moves)
+    wire.run(
+        iter(lambda: waiting.popleft() if waiting else None, None), until=lambda: wire.session.idle and not waiting
+    )
+    assert arrived(wire) == moves
+    assert wire.session.figures.resends < 0.02 * len(moves)

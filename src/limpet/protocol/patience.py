@@ -13,9 +13,10 @@ MACRO_SILENCE = 3600.0
 """The same for what may be a macro."""
 BUSY_GRACE = 6.0
 """A printer that says `busy` does so every 2 s: three missed ones and it is not busy any more."""
-FIRST_WAIT, LEAST_WAIT, MOST_WAIT = 1.0, 0.4, 3.0
-"""For the `ok` of a line, before it is written again: before anything is known, and the bounds of what is learnt. A
-planner that is full holds back the `ok` for as long as a move takes."""
+FIRST_WAIT, LEAST_WAIT, MOST_WAIT = 1.0, 0.4, 20.0
+"""For the `ok` of a line, before it is written again: before anything is known, and the bounds of what is learnt."""
+FADING = 0.99
+PROMPT = 0.03
 LONGEST_WAIT = 60.0
 LEAST_ASKED = 5.0
 """A question is out for this long before its silence counts: the host itself may have slept."""
@@ -31,29 +32,32 @@ LEAST_SUSPICION = 3.0
 
 
 class Pace:
-    """How soon this printer acknowledges a line that is no long command: a moving mean and its deviation.
+    """How soon this printer acknowledges a line that is no long command: the longest that it took lately.
 
-    Source: RFC 6298, which has the same to find out about a connection of TCP.
+    While the planner is full, an `ok` comes when a move is done; then there is also time enough to wait for it, as
+    the planner has many more.
     """
 
     def __init__(self) -> None:
-        self._mean: float | None = None
-        self._deviation = 0.0
+        self._longest: float | None = None
+        self._shortest = PROMPT
 
     def measured(self, seconds: float) -> None:
-        """So long it took for a line that was written once."""
-        if self._mean is None:
-            self._mean, self._deviation = seconds, seconds / 2
-        else:
-            self._deviation += (abs(seconds - self._mean) - self._deviation) / 4
-            self._mean += (seconds - self._mean) / 8
+        """So long it took; what was longer before counts less with each line."""
+        self._longest = max(seconds, FADING * (self._longest or 0.0))
+        self._shortest = min(seconds, self._shortest)
+
+    @property
+    def prompt(self) -> float:
+        """Seconds within which an answer comes that has not waited for a move."""
+        return max(4.0 * self._shortest, PROMPT)
 
     @property
     def timeout(self) -> float:
         """Seconds after which an answer is overdue."""
-        if self._mean is None:
+        if self._longest is None:
             return FIRST_WAIT
-        return min(max(self._mean + 4 * self._deviation, LEAST_WAIT), MOST_WAIT)
+        return min(max(2.0 * self._longest, LEAST_WAIT), MOST_WAIT)
 
 
 def until_retry(command: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:

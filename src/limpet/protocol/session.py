@@ -135,6 +135,12 @@ class Session:
         self._skipped = False
         self._hold_until: float | None = None
         self._echo_until: float | None = None
+        self._late: float | None = None
+        """When the line was first written whose `ok` may still come, although it is known to have arrived."""
+        self._excused = 0
+        """The line during which such an `ok` has come."""
+        self._guess = (0, 0.0)
+        """The line after one that was written again on a guess, and how long that one took."""
         self._pieces = 0
         self._begin_greeting(now, listening)
 
@@ -294,6 +300,8 @@ class Session:
         self._skipped = False
         self._hold_until = None
         self._echo_until = None
+        self._late = None
+        self._excused = 0
         self._echoes = Echoes()
         self._retry_at = now
         self._active_at = now
@@ -470,6 +478,8 @@ class Session:
             self._hold_until = None
         elif self._echo_until is not None and now < self._echo_until:
             self._echo_until = None
+        elif self._late is not None and self._is_late_one(number, now):
+            pass
         elif self._skipped:
             # It cannot have been executed before: the printer misses an earlier line, and asks for that.
             self._skipped = False
@@ -484,6 +494,7 @@ class Session:
                 if oldest.retries:
                     # It has had the line all along, and will complain of each one that we wrote on a guess.
                     self._echoes.expect(oldest.number + 1, oldest.retries)
+                    self._guess = (oldest.number + 1, now - oldest.asked_at)
                 self._window.size = self._width.at(self._window.next_number)
                 self._report_acknowledged()
                 self._made_progress(now)
@@ -519,6 +530,9 @@ class Session:
                 self._on_boot("it counts its lines from 1 again", now)
                 return
             number = self._window.oldest
+        if number == self._guess[0]:
+            self._pace.measured(self._guess[1])  # It was not lost, but late.
+            self._guess = (0, 0.0)
         if self._state is _State.CHALLENGING and 1 <= number <= self._window.next_number:
             self._window.rewind(number)
             self._report_acknowledged()
@@ -528,9 +542,31 @@ class Session:
             others = len(self._window.in_flight) - 1
             if number < self._window.next_number:
                 self._narrow()
+            self._expect_late_ok(number)
             if self._rewind(number, now):
                 self._echoes.expect(number, others)
                 self._hold(now)
+
+    def _expect_late_ok(self, number: int) -> None:
+        """A line that was written again on a guess has arrived, and is perhaps still being worked on: then its `ok`
+        is to come, and is not that of the line after it. If that was wrong, the next guess will show it."""
+        oldest = self._window.in_flight[0] if self._window.in_flight else None
+        if oldest is not None and oldest.retries and number == oldest.number + 1:
+            self._late = oldest.asked_at if oldest.number != self._excused else None
+
+    def _is_late_one(self, number: int | None, now: float) -> bool:
+        """This is the `ok` of the line before, which is known to have arrived: it comes too late to be a prompt
+        answer to the line that has been written since."""
+        asked_at, self._late = self._late, None
+        in_flight = self._window.in_flight
+        if asked_at is None or number is not None or not in_flight:
+            return False
+        if now - in_flight[0].sent_at < self._pace.prompt:
+            return False
+        self._pace.measured(now - asked_at)
+        self._excused = self._window.oldest
+        self._retry_at = now + self._patience(in_flight[0])
+        return True
 
     def _is_known(self, number: int, now: float) -> bool:
         """It is about to be written anyway, or has just been: another request has said the same."""
