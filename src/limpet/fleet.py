@@ -417,11 +417,14 @@ class Fleet:
 
     def _look_up(self, printer: Printer, file: SelectedFile, *, analyse: bool = False) -> None:
         if not printer.removed:
-            self._keep(asyncio.create_task(self._tell_known(printer, file, analyse)))
+            place, store = self.place(printer, file.origin), self.store(printer)
+            self._keep(asyncio.create_task(self._tell_known(printer, file, place, store, analyse)))
 
-    async def _tell_known(self, printer: Printer, file: SelectedFile, analyse: bool) -> None:
+    async def _tell_known(
+        self, printer: Printer, file: SelectedFile, place: Place, store: Store, analyse: bool
+    ) -> None:
         """Look up what is known of a file; where it has not been read yet, have it read, if that is wanted."""
-        place, store, facts = self.place(printer, file.origin), self.store(printer), FileFacts()
+        facts = FileFacts()
         with suppress(LimpetError):
             times, average = await self.history.ask(
                 lambda history: history.good_times(place, (file.path, file.size, file.date), LAST)

@@ -397,3 +397,13 @@ async def test_a_server_that_is_ended_in_order_says_which_print_that_has_ended(f
     assert (found["outcome"], found["code"]) == ("failed", "server_ended")
     assert found["message"] == "The server was ended"
     assert found["line"] > 0
+
+
+async def test_a_server_starts_with_a_broken_history(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "history.db").write_bytes(b"no database" * 1000)
+    async with running(tmp_path) as (client, _):
+        await connected(client)
+        found = await printed(client, "a.gcode")
+
+        assert (found["id"], (await client.get(HISTORY)).json()["fault"]) == (1, None)
+    assert "it is kept as history.db.broken, and a new one is begun" in caplog.text
