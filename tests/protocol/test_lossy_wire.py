@@ -210,5 +210,6 @@ def test_a_planner_full_of_slow_moves_is_hardly_ever_asked_again() -> None:
     wire.run(
         iter(lambda: waiting.popleft() if waiting else None, None), until=lambda: wire.session.idle and not waiting
     )
+    wire.run_for(60.0)  # What it has taken is not yet done.
     assert arrived(wire) == moves
     assert wire.session.figures.resends < 0.02 * len(moves)
