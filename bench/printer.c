@@ -3,7 +3,8 @@
  * It talks like Marlin 2.1: line numbers, checksums, `Resend`, a receive buffer that overflows, a queue of lines, a
  * planner that is emptied by moves of a fixed time, and `ok` when a line has left the queue. The wire in front of it
  * takes 10 bits a byte and a latency, both ways. Time is that of the wire and the planner, not of our waking up: what
- * is due is done with the time at which it was due.
+ * is due is done with the time at which it was due; and where a busy machine lets us wake up too late for that, the
+ * printer's time stands still.
  *
  *     bytes in flight -> receive buffer -> line -> queue -> planner
  *                                                    |
@@ -33,6 +34,8 @@ enum { WIRED = 1 << 16, REPLIES = 1 << 10, REPLY = 256, LINE = 256, QUEUE = 64, 
 /* Of Marlin: a planner that was empty waits for a third move, or so many seconds. */
 static const double START_DELAY = 0.1;
 static const int START_MOVES = 3;
+/* Seconds: waking up later than this is the machine's doing, and not the host's. */
+static const double LATE = 0.002;
 
 static struct {
     const char *link;
@@ -61,7 +64,7 @@ static struct { int count; bool running; double ends, starts; } planner;
 
 static int port;
 static long last_number;
-static double host_wire_free, printer_wire_free;
+static double host_wire_free, printer_wire_free, lost_time;
 static double report_every, report_at = INFINITY;
 static double waiting_since = -1, dry_since = -1;
 static float *samples;
@@ -69,15 +72,16 @@ static long sample_count;
 static struct {
     long lines, moves, move_bytes, resends, lost_lines, bad_lines, lost_oks, overflow, dry;
     uint32_t crc;
-    double first, last, dry_s;
+    double first, last, dry_s, lost_before;
 } count;
 static volatile sig_atomic_t asked, ending;
 
+/* The printer's time: it stands still while this process should run and is not let. */
 static double clock_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
+    return t.tv_sec + t.tv_nsec / 1e9 - lost_time;
 }
 
 static bool chance(double share)
@@ -119,16 +123,16 @@ static void tell(const char *event)
     printf("{\"event\": \"%s\", \"lines\": %ld, \"moves\": %ld, \"crc\": %u, \"move_bytes\": %ld, \"seconds\": %.6f, "
            "\"since_first\": %.6f, \"turns\": %ld, \"turn_p50_us\": %.1f, \"turn_p99_us\": %.1f, \"turn_max_us\": %.1f, "
            "\"dry\": %ld, \"dry_ms\": %.3f, \"resends\": %ld, \"lost_lines\": %ld, \"bad_lines\": %ld, "
-           "\"lost_oks\": %ld, \"overflow\": %ld}\n",
+           "\"lost_oks\": %ld, \"overflow\": %ld, \"stood_ms\": %.3f}\n",
            event, count.lines, count.moves, count.crc, count.move_bytes, count.last - count.first,
            count.moves ? clock_now() - count.first : 0.0, sample_count, p50, p99, most, count.dry, count.dry_s * 1e3,
-           count.resends, count.lost_lines, count.bad_lines, count.lost_oks, count.overflow);
+           count.resends, count.lost_lines, count.bad_lines, count.lost_oks, count.overflow, (lost_time - count.lost_before) * 1e3);
     fflush(stdout);
 }
 
 static void count_move(double now, const char *command, int bytes)
 {
-    if (!count.moves) count.first = now;
+    if (!count.moves) count.first = now, count.lost_before = lost_time;
     count.last = now;
     count.moves++;
     count.move_bytes += bytes;
@@ -521,9 +525,10 @@ int main(int argc, char **argv)
     prctl(PR_SET_TIMERSLACK, 1);
     open_port();
     while (!ending) {
+        double late = clock_now() - next_due();
+        if (late > LATE) lost_time += late;
         read_host();
-        double now = clock_now();
-        catch_up(now);
+        catch_up(clock_now());
         double wait = fmin(fmax(next_due() - clock_now(), 0), 1);
         struct timespec timeout = {(time_t)wait, (wait - (time_t)wait) * 1e9};
         struct pollfd ready = {port, (wired.count < WIRED ? POLLIN : 0) | (output.count ? POLLOUT : 0), 0};

@@ -69,6 +69,7 @@ class Told:
     `crc` is that of all moves that were taken, each with a newline, and `move_bytes` what they were on the wire.
     `seconds` is from the first move to the last so far, `since_first` to now. A turn is the time in which the printer
     has nothing to do, from its ok to the next line, in µs. The planner was `dry` so often, for `dry_ms` in all.
+    For `stood_ms` the printer's time stood still, as the machine was too busy to let it run.
     """
 
     event: str
@@ -89,6 +90,7 @@ class Told:
     bad_lines: int
     lost_oks: int
     overflow: int
+    stood_ms: float
 
 
 def compiler() -> str | None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
 LIMPET = Path(sys.executable).with_name("limpet")
 COUNT = 300
-TOLD = Told("done", 20, 10, 77, 400, 0.5, 0.5, 9, 50.0, 60.0, 70.0, 0, 0.0, 0, 0, 0, 0, 0)
+TOLD = Told("done", 20, 10, 77, 400, 0.5, 0.5, 9, 50.0, 60.0, 70.0, 0, 0.0, 0, 0, 0, 0, 0, 0.0)
 FAST = TRIALS[0]
 
 
