@@ -24,6 +24,7 @@ from limpet.memory import Known, Memory, instance_id
 from limpet.printer.estimate import LAST
 from limpet.printer.print import FileFacts, FileKnown, Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.printer import Printer
+from limpet.printer.prompts import PrintWanted
 from limpet.printer.state import AnalysisFinished, FileSelected, PrinterRecognised, ProfileChanged, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
@@ -409,11 +410,23 @@ class Fleet:
                 self._look_up(printer, file, analyse=True)
             case PrintEnded(print=Print(file=file)):
                 self._look_up(printer, file)
+            case PrintWanted():
+                self._keep(asyncio.create_task(self._start_selected(printer)))
             case AnalysisFinished(path=path):
                 now = printer.snapshot
                 for known in {now.selected, now.print.file if now.print is not None else None}:
                     if known is not None and (known.origin, known.path) == ("local", path):
                         self._look_up(printer, known)
+
+    async def _start_selected(self, printer: Printer) -> None:
+        """The printer asks for it; what keeps it from that is told in the log."""
+        file = printer.snapshot.selected
+        try:
+            if file is not None and file.origin == "local" and not printer.is_printing:
+                descriptor = await asyncio.to_thread(self.store(printer).open, file.path)
+                printer.start(file, os.fdopen(descriptor, "rb", buffering=0))
+        except LimpetError as error:
+            log.warning("printer %s asks for a print: %s", printer.id, error)
 
     def _look_up(self, printer: Printer, file: SelectedFile, *, analyse: bool = False) -> None:
         if not printer.removed:

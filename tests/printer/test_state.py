@@ -23,6 +23,7 @@ from limpet.printer.print import (
     PrintProgressed,
     SelectedFile,
 )
+from limpet.printer.prompts import NotificationsCleared, Notified, Prompt, PromptClosed, PromptShown
 from limpet.printer.state import (
     CLOSED,
     MAX_CAPABILITIES,
@@ -73,6 +74,8 @@ BUSY = Snapshot(
     sd_print=SdPrint(1, 2, 3),
     selected=FILE,
     offsets={"bed": 2.0},
+    prompt=Prompt("Go on?"),
+    notifications=(Notified(4.0, "Door open"),),
     tool=1,
     sd_ready=True,
     sd_files={"A.GCO": (1, None)},
@@ -94,7 +97,15 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (TemperaturesReported({"bed": (60.0, 60.0)}), {"temperatures": {"tool0": (21.3, 0.0), "bed": (60.0, 60.0)}}),
     (
         PrinterRestarted("start", 1),
-        {"temperatures": {}, "capabilities": {}, "sd_print": None, "tool": 0, "sd_ready": False, "sd_files": {}},
+        {
+            "temperatures": {},
+            "capabilities": {},
+            "sd_print": None,
+            "tool": 0,
+            "sd_ready": False,
+            "sd_files": {},
+            "prompt": None,
+        },
     ),
     (PrinterRecognised("/dev/a", 9600, Identity(uuid="1")), {"identity": Identity(uuid="1")}),
     (SdPrintReported(5, 10), {"sd_print": SdPrint(5, 10, 3)}),
@@ -111,6 +122,10 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (CardListed({"B.GCO": (None, "b.gcode")}), {"sd_files": {"B.GCO": (None, "b.gcode")}}),
     (FileKnown(FILE, FileFacts(average=3.0)), {"facts": FileFacts(average=3.0)}),
     (FileKnown(structs.replace(FILE, date=7), FileFacts(average=3.0)), {}),
+    (PromptShown(Prompt("Go on?", ("Yes",))), {"prompt": Prompt("Go on?", ("Yes",))}),
+    (PromptClosed(), {"prompt": None}),
+    (Notified(5.0, "Ready"), {"notifications": (Notified(4.0, "Door open"), Notified(5.0, "Ready"))}),
+    (NotificationsCleared(), {"notifications": ()}),
     (PhaseChanged(PRINT), {"print": PRINT}),
     (PrintProgressed(PRINT), {"print": PRINT}),
     (PrintEnded(PRINT, "done", 2.0), {"print": None, "last_print": PrintEnded(PRINT, "done", 2.0)}),

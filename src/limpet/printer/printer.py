@@ -21,6 +21,7 @@ from limpet.printer.connection import Connection
 from limpet.printer.job import JOB, Job, Scripts, no_scripts
 from limpet.printer.print import FileKnown, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.printer.printing import Printing
+from limpet.printer.prompts import Dialog, PrintWanted, PromptClosed
 from limpet.printer.state import (
     AnalysisFinished,
     FileDeselected,
@@ -78,7 +79,7 @@ REPORT_INTERVAL = 2
 
 
 _PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
-_FOLLOWED = frozenset({AnalysisFinished, FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
+_FOLLOWED = frozenset({AnalysisFinished, PrintWanted, FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
 _EMERGENCY = frozenset({"M108", "M410", "M876"})
 """What firmware with an emergency parser acts on as soon as it has read it."""
 
@@ -113,6 +114,7 @@ class Printer:
         self._card_unread = False
         self._learn = learn
         self._follow = follow
+        self._dialog = Dialog()
         self._greets = False
         self._greeting: asyncio.TimerHandle | None = None
         self._ending = False
@@ -310,6 +312,16 @@ class Printer:
         """Something has happened that is not the printer's doing, and that its subscribers want to know."""
         self._on_event(event)
 
+    def answer(self, choice: int) -> None:
+        """Answer what the printer asks by the number of a choice. Raises Conflict when it asks nothing."""
+        prompt = self.snapshot.prompt
+        if prompt is None:
+            raise Conflict("No active prompt")
+        if not 0 <= choice < len(prompt.choices):
+            raise BadRequest(f"{choice} is not a valid value for choice")
+        self.send(f"M876 S{choice}")
+        self._on_event(PromptClosed())
+
     def repair(self) -> None:
         """Go on as if the printer had acknowledged its last line; nothing happens when no line is stuck."""
         if self._connection.link is not None:
@@ -365,7 +377,13 @@ class Printer:
                 self._printing.close()
                 self._printing = None
             case ActionRequested(action=action):
+                if (said := self._dialog.read(action, time.time())) is not None:
+                    self._on_event(said)
                 self._obey(action)
+            case CapabilityReported(name="PROMPT_SUPPORT", enabled=True) if not before.capabilities.get(
+                "PROMPT_SUPPORT"
+            ):
+                self._commands.append(Command("M876 P1"))
             case CapabilityReported(name="AUTOREPORT_TEMP", enabled=True) if (
                 "AUTOREPORT_TEMP" not in before.capabilities
             ):
@@ -451,6 +469,8 @@ class Printer:
 
     def _obey(self, action: str) -> None:
         """The printer asks for something about the print; what does not fit is passed over."""
+        if action == "start" and not self.is_printing and self.snapshot.selected is not None:
+            self._on_event(PrintWanted())
         if self._printing is None:
             return
         job, now = self._printing.job, self._printing.now()

@@ -12,6 +12,14 @@ from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
 from limpet.printer.identity import Identity
 from limpet.printer.print import FileFacts, FileKnown, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.prompts import (
+    MAX_NOTIFICATIONS,
+    NotificationsCleared,
+    Notified,
+    Prompt,
+    PromptClosed,
+    PromptShown,
+)
 from limpet.protocol.events import (
     Acknowledged,
     CapabilityReported,
@@ -199,6 +207,7 @@ class Snapshot:
     """One printer at one moment. Temperatures are in degrees Celsius: "tool0" -> (actual, target).
 
     `offsets` are what is added to a print's targets; `tool` is the number of the tool that was selected last, by us.
+    `prompt` is what the printer asks, `notifications` what it has told.
     `print` is under way, `last_print` has ended; `facts` are known of the `selected` file. `sd_ready`: the printer can
     read its own card; `sd_files` are on it: path -> (size in bytes, long name).
     """
@@ -220,6 +229,8 @@ class Snapshot:
     selected: SelectedFile | None = None
     facts: FileFacts | None = None
     offsets: dict[str, float] = field(default_factory=dict)
+    prompt: Prompt | None = None
+    notifications: tuple[Notified, ...] = ()
     tool: int = 0
     sd_ready: bool = False
     sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
@@ -291,10 +302,25 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
         case PrinterRestarted():
             return replace(
-                snapshot, temperatures={}, capabilities={}, sd_print=None, tool=0, sd_ready=False, sd_files={}
+                snapshot,
+                temperatures={},
+                prompt=None,
+                capabilities={},
+                sd_print=None,
+                tool=0,
+                sd_ready=False,
+                sd_files={},
             )
         case OffsetsChanged(offsets=offsets):
             return replace(snapshot, offsets={**snapshot.offsets, **offsets})
+        case PromptShown(prompt=prompt):
+            return replace(snapshot, prompt=prompt)
+        case PromptClosed() if snapshot.prompt is not None:
+            return replace(snapshot, prompt=None)
+        case Notified():
+            return replace(snapshot, notifications=(*snapshot.notifications, event)[-MAX_NOTIFICATIONS:])
+        case NotificationsCleared() if snapshot.notifications:
+            return replace(snapshot, notifications=())
         case CardReady() if not snapshot.sd_ready:
             return replace(snapshot, sd_ready=True)
         case CardGone() if snapshot.sd_ready:

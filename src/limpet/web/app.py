@@ -23,6 +23,7 @@ from limpet.web.api import (
     appkeys,
     connection,
     controls,
+    dialogs,
     downloads,
     empty,
     file_commands,
@@ -122,6 +123,7 @@ async def _describe(call: Call) -> web.StreamResponse:
 ROUTES = (
     *users.ROUTES,
     *appkeys.ROUTES,
+    *dialogs.ROUTES,
     *connection.ROUTES,
     *controls.ROUTES,
     *downloads.ROUTES,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from limpet.errors import Fault
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile
+from limpet.printer.prompts import Prompt
 from limpet.printer.state import (
     CLOSED,
     AnalysisFinished,
@@ -58,6 +59,34 @@ class EventInfo(Struct, frozen=True):
 
 
 _OTHER_FILES = EventInfo("UpdatedFiles", {"type": "printables"})
+
+
+class PluginInfo(Struct, frozen=True):
+    """What one of OctoPrint's plugins tells its part of a page."""
+
+    plugin: str
+    data: dict[str, Any]
+
+
+PROMPT, NOTIFICATION = "action_command_prompt", "action_command_notification"
+"""The plugins of OctoPrint by which a printer speaks to a person."""
+
+
+def plugins_of(before: Snapshot, now: Snapshot) -> list[PluginInfo]:
+    """What these plugins would tell of a change."""
+    told: list[PluginInfo] = []
+    if now.prompt is not before.prompt:
+        prompt = now.prompt
+        shown = {"action": "close"} if prompt is None else {"action": "show", **prompt_info(prompt)}
+        told.append(PluginInfo(PROMPT, shown))
+    if now.notifications is not before.notifications and now.notifications != before.notifications:
+        last = now.notifications[-1:]
+        told.append(PluginInfo(NOTIFICATION, {"message": last[0].message} if last else {}))
+    return told
+
+
+def prompt_info(prompt: Prompt) -> dict[str, Any]:
+    return {"text": prompt.text, "choices": list(prompt.choices)}
 
 
 def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:

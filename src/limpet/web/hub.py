@@ -19,7 +19,7 @@ from limpet.printer.printer import Heaters, Printer
 from limpet.printer.state import CLOSED, LinkFigures, Snapshot
 from limpet.protocol.events import Event, LineReceived, LineSent, TemperaturesReported
 from limpet.protocol.replies import printable
-from limpet.web.events import EventInfo, events_of, log_line
+from limpet.web.events import EventInfo, events_of, log_line, plugins_of
 from limpet.web.shapes import BusyFile, JobInfo, ProgressInfo, StateInfo, busy_files, heaters, job, progress, state_info
 from limpet.web.wishes import Wish, selected
 
@@ -131,9 +131,12 @@ class Hub:
         try:
             async for event, now in self._events:
                 told = [(info.type, Message("event", info)) for info in events_of(self._before, event, now)]
+                spoken = [(info.plugin, Message("plugin", info)) for info in plugins_of(self._before, now)]
                 self._before = now
                 for gathering in tuple(self._gatherings.values()):
                     gathering.take(event, now, told)
+                    for plugin, message in spoken:
+                        gathering.speak(plugin, message)
         except Exception:
             log.exception("the push of %s has failed", self._printer.id)
         # Nobody is told only half of what has happened: whoever comes back gets the whole state.
@@ -170,6 +173,11 @@ class Gathering:
     def tell(self, event: str, message: Message) -> None:
         """Something has happened that OctoPrint calls by this name."""
         if self.wish.wants_event(event):
+            self._offer(message)
+
+    def speak(self, plugin: str, message: Message) -> None:
+        """One of OctoPrint's plugins would say this."""
+        if self.wish.wants_plugin(plugin):
             self._offer(message)
 
     def take(self, event: Event, now: Snapshot, told: Iterable[tuple[str, Message]]) -> None:

@@ -93,10 +93,14 @@ class Wish:
     logs: Lines = True
     messages: Lines = True
     events: bool | frozenset[str] = True
+    plugins: bool | frozenset[str] = True
     throttle: int = 1
 
     def wants_event(self, name: str) -> bool:
         return self.events if isinstance(self.events, bool) else name in self.events
+
+    def wants_plugin(self, name: str) -> bool:
+        return self.plugins if isinstance(self.plugins, bool) else name in self.plugins
 
     def throttled(self, factor: object) -> Wish:
         """After `{"throttle": factor}`; what is no number changes nothing."""
@@ -105,10 +109,7 @@ class Wish:
         return replace(self, throttle=int(min(max(factor, 1), MAX_THROTTLE)))
 
     def subscribed(self, wanted: object) -> Wish:
-        """After `{"subscribe": wanted}`: nothing is told that it does not name; what is no object changes nothing.
-
-        There are no plugins whose messages could be wanted.
-        """
+        """After `{"subscribe": wanted}`: nothing is told that it does not name; what is no object changes nothing."""
         if not isinstance(wanted, dict):
             return self
         state = wanted.get("state", False)
@@ -118,6 +119,7 @@ class Wish:
             logs=_lines(of_state.get("logs", True)),
             messages=_lines(of_state.get("messages", True)),
             events=_names(wanted.get("events", False)),
+            plugins=_names(wanted.get("plugins", False)),
             throttle=self.throttle,
         )
 
