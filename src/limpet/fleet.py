@@ -243,6 +243,8 @@ class Fleet:
 
     def _script_lines(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
         """What is sent at the moment that is called `name`; of a script that fails what there is without it."""
+        if printer.removed:
+            return []
         if context.get("reconnected") and not self.preferences(printer).scripts_on_reconnect:
             return []
         try:
