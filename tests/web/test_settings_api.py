@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from limpet.settings_file import SettingsFile
-from tests.web.server import HERMETIC, Client, eventually, running
+from tests.web.server import ADMIN_KEY, HERMETIC, Client, eventually, process, running
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 COMMANDS = f"""{HERMETIC}
@@ -245,3 +246,40 @@ async def test_a_script_is_sent_when_it_is_asked_for(client: Client) -> None:
 
     assert (said.status, failed.status, unknown.status, odd.status) == (204, 400, 404, 400)
     await eventually(lambda: any("M117 hello" in line for _, line in client.fleet.default.recent), 5.0)
+
+
+async def test_what_would_end_a_print_has_to_be_confirmed(folder: Path, tmp_path: Path) -> None:
+    done, shell = tmp_path / "done", tmp_path / "shell"
+    async with running(folder, settings=COMMANDS % (done, shell)) as (limpet, _):
+        await limpet.accepted("connect", port="VIRTUAL", baudrate=115200)
+        await limpet.until_state("Operational")
+        await limpet.upload("a.gcode", b"G4 P100\n" * 100, print="true")
+        path = "/api/system/commands/core/reboot"
+        bare = await limpet.request("POST", path, headers={"X-Api-Key": ADMIN_KEY})
+        refused = [bare, *[await limpet.post(path, body) for body in ({}, {"confirm": "yes"}, {"confirm": 1}, [])]]
+
+        assert {answer.status for answer in refused} == {409}
+        assert bare.json()["error"].startswith("A print is under way (default)")
+        assert not done.exists()
+        assert (await limpet.post("/api/system/commands/custom/shell", None)).status == 204
+        assert (await limpet.post(path, {"confirm": True})).status == 204
+        assert done.exists()
+
+
+async def test_a_server_that_is_ended_while_it_prints_remembers_that(folder: Path) -> None:
+    async with process(folder) as server:
+        limpet = await server.start()
+        await limpet.accepted("connect", port="VIRTUAL", baudrate=115200)
+        await limpet.until_state("Operational")
+        await limpet.upload("a.gcode", b"G4 P100\n" * 100, print="true")
+        await limpet.until_state("Printing")
+        await limpet.close()
+        async with asyncio.timeout(3.0):
+            assert await server.stop() == 0
+
+        limpet = await server.start()
+        job = (await limpet.get("/api/job")).json()
+        await limpet.close()
+        assert job["state"] == "Offline"
+        assert (job["lastPrint"]["outcome"], job["lastPrint"]["code"]) == ("failed", "server_ended")
+        assert job["lastPrint"]["message"] == "The server was ended"

@@ -75,8 +75,22 @@ async def run_command(call: Call) -> web.StreamResponse:
     command = call.fleet.settings.commands.get(action)
     if command is None or (action in CORE) is not (source == "core") or source == "plugin":
         raise NotFound()
+    if source == "core":
+        await _confirm(call)
     await _run(command)
     return done()
+
+
+async def _confirm(call: Call) -> None:
+    """What ends this server ends the prints, so that has to be wanted. Raises Conflict."""
+    printing = [call.fleet.preferences(printer).name for printer in call.fleet if printer.is_printing]
+    if not printing:
+        return
+    body = await call.json() if call.request.content_type == "application/json" and call.request.can_read_body else {}
+    if not isinstance(body, dict) or body.get("confirm") is not True:
+        raise Conflict(
+            f'A print is under way ({", ".join(printing)}), and would end; {{"confirm": true}} does it anyway'
+        )
 
 
 def _source(call: Call) -> str:
@@ -137,6 +151,7 @@ ROUTES = (
         run_command,
         "Run a command",
         {204: ()},
+        body={"type": "object", "properties": {"confirm": {"type": "boolean"}}},
         refusals=(404, 409),
     ),
 )
