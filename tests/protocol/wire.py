@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from limpet.protocol.commands import Command
 from limpet.protocol.events import Event, LineReceived, LineSent
 from limpet.protocol.session import Session
 from limpet.protocol.virtual_printer import VirtualPrinter, VirtualPrinterOptions
@@ -34,16 +35,19 @@ class Wire:
         self.printer.reset(self.now)
         self.session = Session(self.now, flow=Flow(self.window))
         self.events: list[Event] = []
+        self.on_event: Callable[[Event], object] = self.events.append
         self._lines = {self._to_printer: bytearray(), self._to_host: bytearray()}
 
-    def run(self, commands: Iterator[str] | None = None, *, until: Callable[[], bool], limit: float = 3600.0) -> None:
+    def run(
+        self, commands: Iterator[str | Command] | None = None, *, until: Callable[[], bool], limit: float = 3600.0
+    ) -> None:
         """Go on until `until()` holds; fails after `limit` seconds of the wire's own time."""
         ends = self.now + limit
         while not until():
             assert self.now < ends, f"still waiting after {limit} s"
             self._turn(commands)
 
-    def run_for(self, seconds: float, commands: Iterator[str] | None = None) -> None:
+    def run_for(self, seconds: float, commands: Iterator[str | Command] | None = None) -> None:
         ends = self.now + seconds
         while min(self._next_deadline(), ends) < ends or self._turn(commands, ends):
             self._turn(commands, ends)
@@ -61,12 +65,13 @@ class Wire:
         times = [time for time in (self.session.deadline, self.printer.deadline) if time is not None]
         return min(times, default=float("inf"))
 
-    def _turn(self, commands: Iterator[str] | None, ends: float = float("inf")) -> bool:
+    def _turn(self, commands: Iterator[str | Command] | None, ends: float = float("inf")) -> bool:
         """Everything that happens now, else time passes; False when nothing is left to happen."""
         while event := self.session.next_event():
-            self.events.append(event)
+            self.on_event(event)
         if commands is not None and self.session.ready and (command := next(commands, None)) is not None:
-            self.session.send(command, self.now)
+            text, tag = (command, None) if isinstance(command, str) else (command.text, command.tag)
+            self.session.send(text, self.now, tag)
         moved = self._carry(self.session.data_to_send(), self.to_printer, self._to_printer)
         moved |= self._carry(self.printer.data_to_send(), self.to_host, self._to_host)
         if moved:
