@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import hosts, many_prints, moves, report
+from bench import hosts, longest, many_prints, moves, report
 from bench.printing import File, file_of, judge, measure, over_api
 from bench.simulator import Board, Simulator, Told, build, compiler, simulated
 from bench.trials import OCTOPRINT, ONE, TRIALS, WINDOW
@@ -237,3 +237,10 @@ def test_a_print_of_a_real_host_is_watched_to_its_end(program: Path, tmp_path: P
 def test_many_prints_in_one_limpet_arrive_whole() -> None:
     figures = many_prints.measure(LIMPET, count=3, moves=COUNT)
     assert figures["whole"] == 3
+
+
+def test_it_is_timed_how_long_the_loop_is_held_up() -> None:
+    found = longest.measure(2, files=3)
+    assert found["moves"] > 500
+    assert sum(found["cpu"].values()) > 500
+    assert "CPU time of its own" in longest.table(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -28,6 +29,9 @@ from limpet.web.runner import listen, runner_of
 
 if TYPE_CHECKING:
     from limpet.protocol.virtual_printer import VirtualPrinterOptions
+
+TURN = 0.0005
+"""Seconds that a thread may go on computing while the event loop wants to; Python's own 5 ms are a late line each."""
 
 
 async def serve(
@@ -67,6 +71,7 @@ async def serve(
         fleet.start()
         if settings.server.announce and is_beyond_loopback(host):
             announcer.start()
+        sys.setswitchinterval(TURN)
         # What is there now stays, and need not be looked at by each full collection: 10 ms in which nothing else runs.
         gc.collect()
         gc.freeze()

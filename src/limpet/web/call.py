@@ -31,6 +31,8 @@ HEADERS = {
 """What every answer has that has none of its own."""
 BODY_TIME = 10.0
 """Seconds for a JSON body to arrive."""
+PIECE = 1 << 16
+"""Bytes of a body that are worked on at a time, so that a print's next line need not wait for long."""
 PIECE_TIME = 30.0
 """Seconds in which at least something of an upload has to arrive."""
 NOT_JSON = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
@@ -112,7 +114,7 @@ class Call:
         while True:
             try:
                 async with asyncio.timeout(PIECE_TIME):
-                    piece = await self.request.content.readany()
+                    piece = await self.request.content.read(PIECE)
             except TimeoutError:
                 raise Refused(408, f"Nothing more of the body arrived within {PIECE_TIME:.0f} s") from None
             except (web.RequestPayloadError, ConnectionError):
