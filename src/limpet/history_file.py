@@ -185,23 +185,27 @@ class HistoryFile:
         def work(database: sqlite3.Connection) -> dict[File, Tally]:
             where, values = _of_path(store, path)
             means: dict[File, tuple[dict[str, float], dict[str, float]]] = {}
-            for *file, profile, mean, last, _ in database.execute(
+            rows = database.execute(
                 "SELECT path, size, date, profile, avg(elapsed), elapsed, max(id) FROM prints"
                 f" WHERE {_WHOLE} AND {where} GROUP BY path, size, date, profile",
                 values,
-            ):
-                average, latest = means.setdefault((file[0], file[1], file[2]), ({}, {}))
+            )
+            for number, (name, size, date, profile, mean, last, _) in enumerate(rows):
+                give_way(number)
+                average, latest = means.setdefault((name, size, date), ({}, {}))
                 average[profile], latest[profile] = mean, last
-            found = database.execute(
+            rows = database.execute(
                 "SELECT path, size, date, sum(outcome = 'done'), sum(outcome <> 'done'), ended, elapsed,"
                 f" outcome = 'done', max(id) FROM prints WHERE outcome IS NOT NULL AND {where}"
                 " GROUP BY path, size, date",
                 values,
             )
-            return {
-                (name, size, date): Tally(good, bad, at, took, bool(well), *means.get((name, size, date), ({}, {})))
-                for name, size, date, good, bad, at, took, well, _ in found
-            }
+            found = {}
+            for number, (name, size, date, good, bad, at, took, well, _) in enumerate(rows):
+                give_way(number)
+                file = (name, size, date)
+                found[file] = Tally(good, bad, at, took, bool(well), *means.get(file, ({}, {})))
+            return found
 
         return self._look(work, {})
 

@@ -51,7 +51,7 @@ VOLATILE = {
     *("gcodeAnalysis", "prints", "statistics", "averagePrintTime", "estimatedPrintTime", "lastPrintTime", "filament"),
     *("printTimeLeft", "printTimeLeftOrigin"),
 }
-"""Fields that are of another time or another disk, or of an analysis or a print, which are not there yet."""
+"""Fields that are of another time or another disk, or of an analysis, for which no process is started here."""
 
 NOT_REPLAYED = {
     "op-files-sdcard": "the card of its virtual printer was empty, and ours is not",

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from limpet.errors import Fault
-from limpet.printer.print import SelectedFile
+from limpet.gcodefile.analysis import Analysis, Filament, Said, Summary
+from limpet.printer.print import FileFacts, Phase, Print, SelectedFile
 from limpet.printer.state import ConnectionFailed, SdPrint, Snapshot, State
 from limpet.web.shapes import heaters, job, progress, state_flags, state_info, state_text
 
@@ -77,3 +78,42 @@ def test_heaters_are_told_with_both_temperatures() -> None:
     told = msgspec.to_builtins(heaters({"tool0": (21.3, 0.0), "chamber": (None, None)}))
 
     assert told == {"tool0": {"actual": 21.3, "target": 0.0}, "chamber": {"actual": None, "target": None}}
+
+
+FILE = SelectedFile(origin="local", path="a.gcode", name="a.gcode", display="a.gcode", size=200)
+
+
+def test_what_is_known_of_the_selected_file_is_told() -> None:
+    summary = Summary(moves=1, time=90.0, said=Said(time=100.0), filament={0: Filament(1000.0, 2.4)})
+    facts = FileFacts(analysis=Analysis(summary=summary), past=(110.0, 130.0), average=115.0)
+
+    told = job(Snapshot(selected=FILE, facts=facts))
+
+    assert (told.estimatedPrintTime, told.averagePrintTime, told.lastPrintTime) == (100.0, 115.0, 130.0)
+    assert msgspec.to_builtins(told.filament) == {"tool0": {"length": 1000.0, "volume": 2.4}}
+    assert job(Snapshot(selected=FILE)).filament is None
+
+
+def test_the_time_left_and_the_layer_are_told_with_the_progress() -> None:
+    at = Print(
+        file=FILE,
+        phase=Phase.PRINTING,
+        started_at=1.0,
+        position=50,
+        elapsed=30.9,
+        left=89.6,
+        left_origin="mixed-analysis",
+        layer=2,
+        layers=7,
+        z=0.4,
+    )
+    assert msgspec.to_builtins(progress(Snapshot(state=State.OPERATIONAL, print=at))) == {
+        "completion": 25.0,
+        "filepos": 50,
+        "printTime": 30,
+        "printTimeLeft": 90,
+        "printTimeLeftOrigin": "mixed-analysis",
+        "layer": 2,
+        "layers": 7,
+        "z": 0.4,
+    }

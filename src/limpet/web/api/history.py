@@ -6,7 +6,8 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest
-from limpet.history_file import Record
+from limpet.history_file import HistoryFile, Record
+from limpet.storage.folders import give_way
 from limpet.web.api.files import TRUE
 from limpet.web.call import Call, Route, answer, done
 
@@ -69,8 +70,16 @@ async def get_history(call: Call) -> web.StreamResponse:
     limit, offset = _number(call, "limit", 50), _number(call, "offset", 0)
     printer = None if call.request.query.get("all", "") in TRUE else call.printer.id
     history = call.fleet.history
-    records, total = await history.ask(lambda file: file.newest(printer, min(limit, MAX_TOLD), offset))
-    return answer(HistoryInfo(prints=[print_info(record) for record in records], total=total, fault=history.fault))
+
+    def look(file: HistoryFile) -> HistoryInfo:
+        records, total = file.newest(printer, min(limit, MAX_TOLD), offset)
+        prints = []
+        for number, record in enumerate(records):
+            give_way(number)
+            prints.append(print_info(record))
+        return HistoryInfo(prints=prints, total=total, fault=history.fault)
+
+    return answer(await history.ask(look))
 
 
 async def delete_history(call: Call) -> web.StreamResponse:
