@@ -20,8 +20,9 @@ import pytest
 from limpet.errors import Conflict, LimpetError, SettingsError
 from limpet.fleet import Fleet
 from limpet.passthrough import Passthrough
-from limpet.printer.printer import MAX_UNREAD, Printer
+from limpet.printer.printer import Printer
 from limpet.printer.state import State
+from limpet.printer.subscription import MAX_UNREAD
 from limpet.protocol.commands import number_line
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.service import open_passthroughs

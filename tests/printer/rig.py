@@ -14,8 +14,9 @@ from typing import Any
 
 from limpet.printer.connection import Patience, Target
 from limpet.printer.link import Link
-from limpet.printer.printer import Printer, Subscription
+from limpet.printer.printer import Printer
 from limpet.printer.state import ConnectionFailed, Snapshot, State, StateChanged
+from limpet.printer.subscription import Subscription
 from limpet.protocol.events import LineReceived, LineSent
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.transports.memory import MemoryTransport, open_memory

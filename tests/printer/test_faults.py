@@ -147,6 +147,7 @@ async def test_a_printer_that_hangs_is_suspected_given_up_and_taken_up_when_it_g
     with printer_process(link) as process:
         async with one_printer(link) as printer:
             await connected(printer, port=str(link), baudrate=115200)
+            await eventually(lambda: printer.snapshot.sd_files)
             await answered(printer)
             process.send_signal(signal.SIGSTOP)
             printer.send("M114")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from limpet.gcodefile.analysis import Analysis, Layer, Point, Summary
-from limpet.printer.job import JOB, Heaters, Job
+from limpet.printer.course import JOB
+from limpet.printer.job import Heaters, Job
 from limpet.printer.print import FileFacts, Outcome, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import Event
 

@@ -11,8 +11,9 @@ import pytest
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.connection import Target
 from limpet.printer.print import SelectedFile
-from limpet.printer.printer import MAX_QUEUED, MAX_RECENT, MAX_UNREAD, Printer
+from limpet.printer.printer import MAX_QUEUED, MAX_RECENT, Printer
 from limpet.printer.state import FileDeselected, FileSelected, State, StateChanged
+from limpet.printer.subscription import MAX_UNREAD
 from limpet.protocol.events import CommandAcknowledged, LineReceived
 from limpet.transports.urls import VIRTUAL
 from tests.printer.rig import (

@@ -14,8 +14,9 @@ import pytest
 
 from limpet.errors import Conflict
 from limpet.printer.print import Phase, PrintEnded, PrintProgressed, SelectedFile
-from limpet.printer.printer import Printer, Subscription
+from limpet.printer.printer import Printer
 from limpet.printer.state import State
+from limpet.printer.subscription import Subscription
 from limpet.protocol.events import Event, LineSent
 from tests.printer.rig import (
     TO_VIRTUAL,

@@ -22,6 +22,7 @@ from limpet.printer.print import (
     PrintEnded,
     PrintProgressed,
     SelectedFile,
+    TransferEnded,
 )
 from limpet.printer.prompts import NotificationsCleared, Notified, Prompt, PromptClosed, PromptShown
 from limpet.printer.state import (
@@ -42,6 +43,7 @@ from limpet.printer.state import (
 )
 from limpet.protocol.events import (
     CapabilityReported,
+    CardFileOpened,
     CardGone,
     CardListed,
     CardReady,
@@ -50,6 +52,7 @@ from limpet.protocol.events import (
     FirmwareIdentified,
     PrinterRestarted,
     PrintTimeReported,
+    SdPrintDone,
     SdPrintEnded,
     SdPrintReported,
     SessionOpened,
@@ -105,6 +108,7 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
             "sd_ready": False,
             "sd_files": {},
             "prompt": None,
+            "sd_open": None,
         },
     ),
     (PrinterRecognised("/dev/a", 9600, Identity(uuid="1")), {"identity": Identity(uuid="1")}),
@@ -128,7 +132,10 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (NotificationsCleared(), {"notifications": ()}),
     (PhaseChanged(PRINT), {"print": PRINT}),
     (PrintProgressed(PRINT), {"print": PRINT}),
-    (PrintEnded(PRINT, "done", 2.0), {"print": None, "last_print": PrintEnded(PRINT, "done", 2.0)}),
+    (PrintEnded(PRINT, "done", 2.0), {"print": None, "last_print": PrintEnded(PRINT, "done", 2.0), "sd_print": None}),
+    (TransferEnded(PRINT, "done", 2.0), {"print": None}),
+    (CardFileOpened("B.GCO", 5), {"sd_open": "B.GCO"}),
+    (SdPrintDone(), {"sd_print": None}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
@@ -170,6 +177,14 @@ def test_a_detection_keeps_what_it_has_found_out_while_it_goes_on() -> None:
 @pytest.mark.parametrize("event", [CardReady(), CardListed({}), SdPrintReported(1, 2)])
 def test_a_printer_that_shows_its_card_has_one(event: Event) -> None:
     assert apply(Snapshot(), event).sd_ready
+
+
+def test_a_file_that_is_open_is_no_print_before_something_of_it_is_done() -> None:
+    opened = apply(Snapshot(), SdPrintReported(0, 10))
+
+    assert opened.sd_print is None
+    assert apply(opened, SdPrintReported(1, 10)).sd_print == SdPrint(1, 10)
+    assert apply(BUSY, SdPrintReported(0, 10)).sd_print == SdPrint(0, 10, 3)
 
 
 def test_a_print_time_without_a_print_from_the_card_is_no_print() -> None:

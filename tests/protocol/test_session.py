@@ -143,7 +143,7 @@ def test_a_printer_without_a_firmware_name_proves_itself_by_asking_for_a_damaged
     assert damaged == b"N2 M105*36\n"
     session.receive_data(b"Error:Wrong checksum\nResend: 2\nok\n", 3.2)
     assert SessionOpened("") in events(session)
-    assert after(session, 3.2) == M105
+    assert after(session, 3.2) == b"N2 M29*26\n", "it may be writing to its card, for a host that is gone"
 
 
 def test_a_damaged_hello_does_not_stop_the_greeting() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
-from limpet.printer.print import SelectedFile
+from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, SelectedFile, TransferEnded
 from limpet.printer.state import (
     AnalysisFinished,
     AnalysisStarted,
@@ -32,8 +33,6 @@ from limpet.protocol.events import (
     LineReceived,
     PositionReported,
     PrinterRestarted,
-    SdPrintEnded,
-    SdPrintReported,
     SessionOpened,
 )
 from limpet.web.analysis import analysis_of
@@ -157,12 +156,47 @@ def test_a_restart_of_the_printer_is_no_error() -> None:
     assert names(*OPENED, *reset)[len(names(*OPENED)) :] == ["PrinterReset", "CONNECTING: Connecting"]
 
 
-def test_a_print_from_the_card_is_a_state() -> None:
-    printing = [SdPrintReported(10, 100), SdPrintReported(20, 100), SdPrintEnded()]
+ON_CARD = SelectedFile(origin="sdcard", path="A.GCO", name="A.GCO", display="a.gcode", size=200)
+SENT = {"local": "a/a.gcode", "remote": "A.GCO"}
 
-    assert names(*OPENED, *printing)[len(names(*OPENED)) :] == [
+
+def test_a_print_from_the_card_is_told_as_such() -> None:
+    printing = Print(file=ON_CARD, phase=Phase.STARTING, started_at=0.0)
+    phases = [PhaseChanged(structs.replace(printing, phase=phase)) for phase in (Phase.STARTING, Phase.PRINTING)]
+    told = names(*OPENED, *phases, PrintEnded(printing, "done", 1.0))
+
+    assert told[len(names(*OPENED)) :] == [
+        "STARTING: Starting print from SD",
+        "PrintStarted",
         "PRINTING: Printing from SD",
+        "PrintDone",
         "OPERATIONAL: Operational",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (("done", None), [("TransferDone", SENT | {"time": 2.5}), "OPERATIONAL: Operational"]),
+        (
+            ("failed", "card"),
+            [("TransferFailed", SENT | {"code": "card", "error": "why"}), "OPERATIONAL: Operational"],
+        ),
+        (("failed", "unplugged"), [("TransferFailed", SENT | {"code": "unplugged", "error": "why"})]),
+    ],
+)
+def test_a_transfer_to_the_card_is_told_as_such(ended: tuple[Outcome, str | None], expected: list[Any]) -> None:
+    transfer = Print(file=ON_CARD, phase=Phase.STARTING, started_at=0.0, source="a/a.gcode", elapsed=2.5)
+    outcome, code = ended
+    message = "why" if code else None
+    rest = told(*OPENED, PhaseChanged(transfer), TransferEnded(transfer, outcome, 1.0, code, message))[
+        len(told(*OPENED)) :
+    ]
+
+    assert [f"{p['state_id']}: {p['state_string']}" if "State" in name else (name, p) for name, p in rest] == [
+        "STARTING: Starting to send file to SD",
+        ("TransferStarted", SENT),
+        *expected,
     ]
 
 

@@ -311,7 +311,8 @@ async def test_a_copy_or_move_that_cannot_be_is_refused(
     ("path", "verb", "refusal"),
     [
         ("local/a.gcode", "slice", (415, "Cannot slice file, no slicer available")),
-        ("local/a.gcode", "uploadSd", (409, "Limpet cannot write to the printer's card yet")),
+        ("local/missing.gcode", "uploadSd", (404, NOT_FOUND)),
+        ("sdcard/a.gcode", "uploadSd", (404, NOT_FOUND)),
         ("local/a.gcode", "nope", (400, "command is invalid")),
         ("local/missing.gcode", "slice", (404, NOT_FOUND)),
         ("sdcard/a.gcode", "select", (404, NOT_FOUND)),

@@ -90,6 +90,6 @@ async def test_a_file_of_the_card_is_not_mistaken_for_one_of_ours(client: Client
     name = next(iter(client.fleet.default.snapshot.sd_files))
     await client.upload(name.lower(), LONG)
     answer = await client.post(f"/api/files/sdcard/{name}", {"command": "select", "print": True})
-    assert answer.status == 409
-    assert "at the printer" in answer.json()["error"]
-    assert not client.fleet.default.is_printing
+    assert answer.status == 204
+    await client.until_state("Printing from SD")
+    assert (await client.get("/api/job")).json()["job"]["file"]["origin"] == "sdcard"

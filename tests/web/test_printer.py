@@ -83,7 +83,7 @@ async def test_the_state_has_all_flags_that_clients_read(bench: Client) -> None:
 async def test_a_print_from_the_card_is_printing(client: Client) -> None:
     await connect(client)
     await ask(client, "command", commands=["M23 CALIBR~1.GCO", "M24", "M27"])
-    await client.until(lambda current: current["sdPrint"])
+    await client.until_state("Printing from SD")
     state = (await client.get("/api/printer?exclude=temperature,sd")).json()["state"]
     assert state["text"] == "Printing from SD"
     assert state["flags"]["printing"]

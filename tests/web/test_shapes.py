@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from limpet.errors import Fault
 from limpet.gcodefile.analysis import Analysis, Filament, Said, Summary
 from limpet.printer.print import FileFacts, Phase, Print, SelectedFile
-from limpet.printer.state import ConnectionFailed, SdPrint, Snapshot, State
+from limpet.printer.state import ConnectionFailed, Snapshot, State
 from limpet.web.shapes import heaters, job, progress, state_flags, state_info, state_text
 
-PRINTING = Snapshot(state=State.OPERATIONAL, sd_print=SdPrint(printed=50, total=200, elapsed=7))
+ON_CARD = SelectedFile(origin="sdcard", path="A.GCO", name="A.GCO", display="a.gcode", size=200)
+PRINT = Print(file=ON_CARD, phase=Phase.PRINTING, started_at=0.0, position=50, elapsed=7.5)
+PRINTING = Snapshot(state=State.OPERATIONAL, print=PRINT)
 
 
 def flags(snapshot: Snapshot) -> set[str]:
@@ -48,7 +51,25 @@ def test_a_print_from_the_card_is_told() -> None:
 
 
 def test_a_file_of_no_bytes_is_no_division_by_zero() -> None:
-    assert progress(Snapshot(sd_print=SdPrint(printed=0, total=0))).completion is None
+    empty = structs.replace(PRINT, file=structs.replace(ON_CARD, size=0))
+
+    assert progress(replace(PRINTING, print=empty)).completion is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "text"),
+    [
+        (Phase.STARTING, "Starting to send file to SD"),
+        (Phase.PRINTING, "Sending file to SD"),
+        (Phase.CANCELLING, "Cancelling"),
+    ],
+)
+def test_a_transfer_is_told(phase: Phase, text: str) -> None:
+    transfer = replace(PRINTING, print=structs.replace(PRINT, phase=phase, source="a.gcode"))
+
+    assert state_text(transfer) == text
+    assert "printing" in flags(transfer)
+    assert job(transfer).file.path == "A.GCO"
 
 
 def test_the_error_is_told_with_the_state() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from limpet.keys import KeyStore
-from limpet.printer.printer import MAX_UNREAD
+from limpet.printer.subscription import MAX_UNREAD
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from limpet.settings import Reset
 from limpet.transports.memory import MemoryTransport, open_memory

@@ -12,36 +12,21 @@ where its head is when it pauses, and is brought back there before it goes on, i
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import structs
 
 from limpet.gcodefile.resume import ResumePoint
-from limpet.printer.estimate import Estimate
-from limpet.printer.print import (
-    FileFacts,
-    Outcome,
-    Phase,
-    PhaseChanged,
-    Print,
-    PrintEnded,
-    PrintProgressed,
-    SelectedFile,
-)
+from limpet.printer.course import Course, Scripts, no_scripts, position_in
+from limpet.printer.print import Phase, Print, SelectedFile
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
 from limpet.protocol.commands import Command, code_of, words_of
-from limpet.protocol.events import Event
-
-JOB = -1
-"""The tag of a job's commands."""
+from limpet.protocol.events import ActionRequested, Event, PositionReported
 
 Heaters = Mapping[str, tuple[float | None, float | None]]
-Scripts = Callable[[str, Mapping[str, Any]], Iterable[str]]
-"""OctoPrint's name of a script ("afterPrintPaused") and what it may refer to -> its lines."""
 
 _HEATING = {"M104": "tool", "M109": "tool", "M140": "bed", "M190": "bed", "M141": "chamber", "M191": "chamber"}
 _PAUSES = frozenset({"M0", "M1", "M25"})
@@ -52,10 +37,6 @@ _DISTURBING = frozenset(
     | {"M600", "M125", "M701", "M702", ""}
 )
 """What changes where the head is, or how its next moves are read; "" is what no table knows."""
-
-
-def no_scripts(_: str, __: Mapping[str, Any]) -> Iterable[str]:
-    return ()
 
 
 @dataclass(slots=True)
@@ -114,8 +95,8 @@ class _Pause:
     disturbed: bool = False
 
 
-class Job:
-    """One print. Outputs: `next_command`, `next_event`, `wants_data`; time comes in as `now`, seconds of one clock."""
+class Job(Course):
+    """One print of a file that is here."""
 
     def __init__(
         self,
@@ -132,25 +113,14 @@ class Job:
         """`started_at` is in seconds since the epoch; `offsets` are added to the file's targets, `heaters` are asked
         for what is to be reached again after a pause. `resume`: it goes on from there, and only the rest of the
         file is fed."""
-        self.print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
-        self.ended = False
-        self._estimate = Estimate(size=file.size or 0)
-        self._layers: int | None = None
+        print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
+        super().__init__(print, now, scripts)
         self._tape = Tape(resume.position, resume.line) if resume else Tape()
+        self._done = (self._tape.position, self._tape.line)
         self._modes = Modes()
-        self._scripts = scripts
         self._offsets = offsets
         self._heaters = heaters
-        self._began = now
-        self._since: float | None = now
-        self._ran = 0.0
-        self._done = (self._tape.position, self._tape.line)
-        self._given: deque[tuple[int, int] | None] = deque()
-        self._script: deque[str] = deque()
-        self._then: Callable[[float], None] = self._go_on_printing
         self._pause = _Pause()
-        self._failure: tuple[str, str] | None = None
-        self._events: deque[Event] = deque()
         self._enter(Phase.STARTING, now)
         if resume is None:
             self._run("beforePrintStarted", {}, self._go_on_printing)
@@ -162,41 +132,8 @@ class Job:
     # -- outputs --
 
     @property
-    def phase(self) -> Phase:
-        return self.print.phase
-
-    @property
     def wants_data(self) -> bool:
         return self._tape.wants_data and not self.ended
-
-    def next_event(self) -> Event | None:
-        return self._events.popleft() if self._events else None
-
-    def next_command(self, now: float) -> Command | None:
-        """What is to be sent next, None when there is nothing now."""
-        while not self.ended:
-            if self._script:
-                self._given.append(None)
-                return Command(self._script.popleft(), JOB)
-            if self.phase is Phase.PRINTING:
-                text = self._next_of_file(now)
-                if text is not None:
-                    self._given.append((self._tape.position, self._tape.line))
-                    return Command(text, JOB)
-                if self.phase is not Phase.PRINTING:
-                    continue
-                if not self._tape.ended or self._given:
-                    return None
-                self._finish(now)
-            elif self._given or self.phase is Phase.PAUSED:
-                return None
-            else:
-                self._then(now)
-        return None
-
-    def elapsed(self, now: float) -> float:
-        """Seconds of printing, without pauses."""
-        return self._ran + (now - self._since if self._since is not None else 0.0)
 
     # -- inputs --
 
@@ -207,21 +144,20 @@ class Job:
         except BadFile as error:
             self.abort("file", str(error), now)
 
-    def learn(self, facts: FileFacts) -> None:
-        """What is known of the file, be it that it has come to be known while it is being printed."""
-        self._estimate.learn(facts.analysis, facts.past)
-        self._layers = len(facts.analysis.layers) or None if facts.analysis is not None else None
-
-    def acknowledged(self) -> None:
-        """The printer has taken the oldest command that was given out."""
-        if self._given and (done := self._given.popleft()) is not None:
-            self._done = done
-
-    def report(self, now: float) -> None:
-        """Tell how far the print is."""
-        if not self.ended:
-            self._update(now)
-            self._events.append(PrintProgressed(self.print))
+    def hear(self, event: Event, now: float) -> None:
+        match event:
+            case PositionReported(axes=axes):
+                self.located(axes)
+            case ActionRequested(action="pause"):
+                self.pause(now)
+            case ActionRequested(action="paused"):
+                self.paused_by_printer(now)
+            case ActionRequested(action="resume"):
+                self.resume(now)
+            case ActionRequested(action="resumed"):
+                self.resumed_by_printer(now)
+            case ActionRequested(action="cancel"):
+                self.cancel(now)
 
     def pause(self, now: float, message: str | None = None) -> None:
         """Stop giving out the file's lines."""
@@ -277,21 +213,14 @@ class Job:
             self._enter(Phase.CANCELLING, now)
             self._run("afterPrintCancelled", self._context(), self._end_cancelled)
 
-    def abort(self, code: str, message: str, now: float) -> None:
-        """The same, for a fault on our side: the printer is there, but the file cannot go on."""
-        if self.phase is not Phase.CANCELLING:
-            self._failure = (code, message)
-            self.cancel(now)
-
-    def replace(self, now: float) -> None:
-        """Another print takes its place: nothing more is sent for it."""
-        self._close("cancelled", now, "cancelled", "It was started again")
-
-    def fail(self, code: str, message: str, now: float) -> None:
-        """The printer is not there any more: nothing can be sent."""
-        self._close("failed", now, code, message)
-
     # -- the file --
+
+    def _next_of_print(self, now: float) -> Command | None:
+        if (text := self._next_of_file(now)) is not None:
+            return self._give(text, (self._tape.position, self._tape.line))
+        if self.phase is Phase.PRINTING and self._tape.ended and not self._given:
+            self._finish(now)
+        return None
 
     def _next_of_file(self, now: float) -> str | None:
         """The next command of the file that is for the printer."""
@@ -356,40 +285,6 @@ class Job:
 
     # -- phases --
 
-    def _enter(self, phase: Phase, now: float) -> None:
-        if self.ended:
-            return
-        if phase in (Phase.PAUSED, Phase.PAUSING) and self._since is not None:
-            self._ran, self._since = self.elapsed(now), None
-        elif phase in (Phase.PRINTING, Phase.RESUMING) and self._since is None:
-            self._since = now
-        self._update(now, phase)
-        self._events.append(PhaseChanged(self.print))
-
-    def _update(self, now: float, phase: Phase | None = None) -> None:
-        (position, line), elapsed = self._done, self.elapsed(now)
-        outlook = self._estimate.at(position, elapsed)
-        self.print = structs.replace(
-            self.print,
-            phase=phase or self.phase,
-            position=position,
-            line=line,
-            elapsed=elapsed,
-            left=outlook.seconds_left,
-            left_origin=outlook.origin,
-            layer=None if outlook.layer is None else outlook.layer + 1,
-            layers=self._layers,
-            z=outlook.z,
-        )
-
-    def _run(self, script: str, context: Mapping[str, Any], then: Callable[[float], None]) -> None:
-        self._script.extend(self._scripts(script, context))
-        self._then = then
-
-    def _go_on_printing(self, now: float) -> None:
-        self.print = structs.replace(self.print, message=None, axes={})
-        self._enter(Phase.PRINTING, now)
-
     def _run_pause_script(self, _: float) -> None:
         if not self._pause.located:
             self._pause.located = True
@@ -401,9 +296,6 @@ class Job:
         self._run("afterPrintPaused", self._context(), self._stay_paused)
         for line in self._script:
             self.disturb(line)
-
-    def _stay_paused(self, now: float) -> None:
-        self._enter(Phase.PAUSED, now)
 
     def _return_to_print(self, _: float) -> None:
         if self._pause.disturbed:
@@ -419,24 +311,6 @@ class Job:
         self._script.append("M400")
         self._run("afterPrintDone", self._context(), self._end_done)
 
-    def _end_done(self, now: float) -> None:
-        self._close("done", now)
-
-    def _end_cancelled(self, now: float) -> None:
-        if self._failure is not None:
-            self._close("failed", now, *self._failure)
-        else:
-            self._close("cancelled", now, "cancelled", "It was cancelled")
-
-    def _close(self, outcome: Outcome, now: float, code: str | None = None, message: str | None = None) -> None:
-        if not self.ended:
-            self.ended = True
-            self._update(now)
-            ended_at = self.print.started_at + now - self._began
-            self._events.append(PrintEnded(self.print, outcome, ended_at, code, message))
-
     def _context(self) -> dict[str, Any]:
         """What a script may refer to, by OctoPrint's names."""
-        axes = self.print.axes
-        position = {letter: axes.get(letter.upper()) for letter in "xyzeft"}
-        return {"pause_position": position, "pause_temperature": dict(self._pause.targets)}
+        return {"pause_position": position_in(self.print.axes), "pause_temperature": dict(self._pause.targets)}

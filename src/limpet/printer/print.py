@@ -49,7 +49,8 @@ class FileFacts(Struct, frozen=True, kw_only=True):
 
 
 class Print(Struct, frozen=True, kw_only=True):
-    """A print at one moment.
+    """A print at one moment, or a transfer: then `file` is being written to the printer's card from `source`, the path
+    of a file here.
 
     `position` is in bytes and `line` in lines of the file, both of what the printer has acknowledged; `elapsed` in
     seconds without pauses. `axes` is where the head was when it paused: "X", "Y", "Z", "E" -> mm, "F" -> mm/min,
@@ -62,6 +63,7 @@ class Print(Struct, frozen=True, kw_only=True):
     phase: Phase
     started_at: float
     user: str | None = None
+    source: str | None = None
     position: int = 0
     line: int = 0
     elapsed: float = 0.0
@@ -101,6 +103,17 @@ class PrintProgressed(Event, frozen=True):
 class PrintEnded(Event, frozen=True):
     """A print is over. `code` and `message` say why, where it was not done: a code of the contract's for a lost
     connection, `cancelled`, or `file` for a fault in the file. `ended_at` is in seconds since the epoch."""
+
+    print: Print
+    outcome: Outcome
+    ended_at: float
+    code: str | None = None
+    message: str | None = None
+
+
+class TransferEnded(Event, frozen=True):
+    """A file has been written to the printer's card, or not: as PrintEnded, with `card` for what the printer says of
+    its card."""
 
     print: Print
     outcome: Outcome

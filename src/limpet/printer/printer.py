@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -17,9 +17,20 @@ from typing import BinaryIO
 
 from limpet.errors import BadRequest, Conflict
 from limpet.gcodefile.resume import ResumePoint
+from limpet.printer.card_files import card_file
+from limpet.printer.card_job import CardJob
 from limpet.printer.connection import Connection
-from limpet.printer.job import JOB, Job, Scripts, no_scripts
-from limpet.printer.print import FileKnown, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.course import HEARD, JOB, Course, Scripts, no_scripts
+from limpet.printer.job import Job
+from limpet.printer.print import (
+    FileKnown,
+    Phase,
+    PhaseChanged,
+    PrintEnded,
+    PrintProgressed,
+    SelectedFile,
+    TransferEnded,
+)
 from limpet.printer.printing import Printing
 from limpet.printer.prompts import Dialog, PrintWanted, PromptClosed
 from limpet.printer.state import (
@@ -33,18 +44,22 @@ from limpet.printer.state import (
     StateChanged,
     apply,
 )
+from limpet.printer.subscription import Subscription
 from limpet.printer.target import Patience, Target
+from limpet.printer.transfer import Transfer, on_card
 from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
     Acknowledged,
     ActionRequested,
     CapabilityReported,
+    CardFileOpened,
+    CardListed,
     CardReady,
     CommandAcknowledged,
     Event,
     LineReceived,
     LineSent,
-    PositionReported,
+    SdPrintDone,
     SdPrintEnded,
     SdPrintReported,
     SessionOpened,
@@ -59,8 +74,6 @@ wire = logging.getLogger("limpet.wire")
 
 MAX_QUEUED = 200
 """Commands that wait for room on the line."""
-MAX_UNREAD = 1000
-"""Events that wait for a subscriber; a reader that is slower is cut off."""
 MAX_RECENT = 50
 """Lines on the wire that are kept for whoever begins to listen."""
 MAX_TEMPERATURES = 900
@@ -121,6 +134,9 @@ class Printer:
         self._farewell = asyncio.Event()
         self.scripts: Scripts = no_scripts
         self._printing: Printing | None = None
+        self._left_behind: CardJob | None = None
+        self._wanted: SelectedFile | None = None
+        self._wants_print = False
         self.snapshot = Snapshot()
         self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
         self.recent: deque[tuple[float, str]] = deque(maxlen=MAX_RECENT)
@@ -141,6 +157,11 @@ class Printer:
     def is_printing(self) -> bool:
         """A print is under way, or pauses: one of ours, or one from the printer's own card."""
         return self._printing is not None or self.snapshot.sd_print is not None
+
+    @property
+    def _is_writing(self) -> bool:
+        """The printer writes all that it gets to a file on its card."""
+        return self._printing is not None and self._printing.job.owns_line
 
     @property
     def is_paused(self) -> bool:
@@ -196,7 +217,7 @@ class Printer:
 
     async def _say_farewell(self) -> None:
         """Run the script before a disconnect, if it can be done in time; it does not disturb a print from the card."""
-        if self.snapshot.state is not State.OPERATIONAL or self.snapshot.sd_print is not None:
+        if self.snapshot.state is not State.OPERATIONAL or self.snapshot.sd_print is not None or self._is_writing:
             return
         lines = [*self.scripts("beforePrinterDisconnected", {})]
         if not lines:
@@ -226,6 +247,8 @@ class Printer:
             raise Conflict("Too many commands wait to be sent; the printer is busy")
         for command in urgent:
             self._send_urgent(command)
+        if self._is_writing and any(map(self._is_no_stop, cleaned)):
+            raise Conflict("A file is being written to the printer's card; all that is sent would be in it")
         self._commands.extend(command for command in cleaned if command not in urgent)
         if self.snapshot.print is not None and self.snapshot.print.phase in _PAUSED and self._printing is not None:
             for command in cleaned:
@@ -241,33 +264,59 @@ class Printer:
     # -- the print --
 
     def start(
-        self, file: SelectedFile, stream: BinaryIO, *, user: str | None = None, resume: ResumePoint | None = None
+        self, file: SelectedFile, stream: BinaryIO | None, *, user: str | None = None, resume: ResumePoint | None = None
     ) -> None:
-        """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed.
+        """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed; or, without
+        one, by the printer from its card.
 
         Raises Conflict when the printer cannot; then the stream is closed.
         """
-        try:
-            if self.snapshot.state is not State.OPERATIONAL:
-                raise Conflict("The printer is not operational")
-            if self.is_printing:
-                raise Conflict("The printer is printing already")
-        except Conflict:
-            stream.close()
-            raise
+        self._require_free(stream)
+        now, started_at = asyncio.get_running_loop().time(), time.time()
+        if stream is None:
+            self._begin(self._card_job(file, user), None)
+            return
         job = Job(
             file,
-            asyncio.get_running_loop().time(),
-            started_at=time.time(),
+            now,
+            started_at=started_at,
             user=user,
             scripts=self.scripts,
             offsets=lambda: self.snapshot.offsets,
             heaters=lambda: self.snapshot.temperatures,
             resume=resume,
         )
+        self._begin(job, stream)
+
+    def transfer(
+        self, file: SelectedFile, stream: BinaryIO, name: str, *, select: bool = False, print: bool = False
+    ) -> None:
+        """Write `file`, which is read from `stream`, to the printer's card, and `select` or `print` it there then.
+
+        Raises Conflict as `start` does.
+        """
+        self._require_free(stream)
+        now, started_at = asyncio.get_running_loop().time(), time.time()
+        new, firmware = on_card(file, name), self.snapshot.firmware or ""
+        job = Transfer(new, file.path, now, started_at=started_at, user=file.user, firmware=firmware)
+        self._wanted, self._wants_print = new if select or print else None, print
+        self._begin(job, stream)
+
+    def _require_free(self, stream: BinaryIO | None) -> None:
+        try:
+            if self.snapshot.state is not State.OPERATIONAL:
+                raise Conflict("The printer is not operational")
+            if self.is_printing:
+                raise Conflict("The printer is printing already")
+        except Conflict:
+            if stream is not None:
+                stream.close()
+            raise
+
+    def _begin(self, job: Course, stream: BinaryIO | None) -> None:
+        self._left_behind = None
         self._printing = Printing(job, stream, self._on_event, self._wake)
-        self._printing.tell_events()
-        self._wake()
+        self._go_on(self._printing)
 
     def pause(self) -> None:
         """Stop the print where it can go on. Raises Conflict when there is none."""
@@ -278,6 +327,8 @@ class Printer:
     def resume(self) -> None:
         """Go on with the print that pauses. Raises Conflict when there is none."""
         printing = self._under_way("resume")
+        if isinstance(printing.job, CardJob) and printing.job.is_held:
+            self._send_urgent(Command("M108"))
         printing.job.resume(printing.now())
         self._go_on(printing)
 
@@ -285,7 +336,8 @@ class Printer:
         """End the print. Raises Conflict when there is none."""
         printing = self._under_way("cancel")
         printing.job.cancel(printing.now())
-        if self._connection.link is not None and self._connection.link.waits_for_heat:
+        link = self._connection.link
+        if link is not None and (link.waits_for_heat or isinstance(printing.job, CardJob)):
             self._send_urgent(Command("M108"))
         self._go_on(printing)
 
@@ -348,11 +400,14 @@ class Printer:
     def _on_event(self, event: Event) -> None:
         if isinstance(event, StateChanged) and event.state is not State.OPERATIONAL:
             # What waited for one printer, or for its life before a reset, is not for the next.
-            self._commands.clear()
             self._stop_greeting()
             self._lose_print(event)
+            self._commands.clear()
+            self._wanted = None
         before = self.snapshot
         self.snapshot = apply(before, event)
+        if self._printing is not None and type(event) in HEARD:
+            self._printing.hear(event)
         match event:
             case LineSent(line=line):
                 self._note("> ", line)
@@ -365,17 +420,22 @@ class Printer:
                     self._printing.job.acknowledged()
                 elif tag == FAREWELL:
                     self._farewell.set()
-            case PositionReported(axes=axes) if self._printing is not None:
-                self._printing.job.located(axes)
             case PrintProgressed():
                 self._ask_temperatures()
             case FileKnown(file=file, facts=facts) if (
                 self._printing is not None and file == self._printing.job.print.file
             ):
                 self._printing.job.learn(facts)
-            case PrintEnded() if self._printing is not None:
+            case PrintEnded() | TransferEnded() if self._printing is not None:
                 self._printing.close()
                 self._printing = None
+                if isinstance(event, TransferEnded):
+                    self._wanted = self._wanted if event.outcome == "done" else None
+                    self._list_card()
+            case CardFileOpened() if self._printing is not None:
+                self._identify(self._printing.job)
+            case CardFileOpened():
+                self._look_at_card()
             case ActionRequested(action=action):
                 if (said := self._dialog.read(action, time.time())) is not None:
                     self._on_event(said)
@@ -397,17 +457,22 @@ class Printer:
                 self._card_unread = self.snapshot.capabilities.get("SDCARD", True)
                 self._commands.append(Command("M27"))
                 self._prepare_to_greet()
-            case SdPrintEnded() if self._card_unread or self._greeting is not None:
+            case SdPrintEnded() if self._card_unread or self._greeting or self._left_behind:
+                self._end_left_behind(done=isinstance(event, SdPrintDone))
                 self._greet()
                 if self._card_unread:
                     self._card_unread = False
                     self._list_card()
+            case CardListed() if self._wanted is not None:
+                self._use_new_file(self._wanted)
             case CardReady() if not before.sd_ready and not self._card_unread and before.state is State.OPERATIONAL:
                 self._list_card()
-            case SdPrintReported() if before.sd_print is None:
+            case SdPrintReported() if before.sd_print is None and self.snapshot.sd_print is not None:
                 self._stop_greeting()
-                self._commands.append(Command("M31"))
-        if type(event) in _FOLLOWED:
+                self._ask(Command("M31"))
+                if self._printing is None:
+                    self._take_up()
+        if type(event) in _FOLLOWED and (self.snapshot.print is None or self.snapshot.print.source is None):
             self._follow(self, event)
         for subscription in tuple(self._subscriptions):
             subscription.offer(event, self.snapshot)
@@ -439,9 +504,73 @@ class Printer:
             self._wake()
 
     def _list_card(self) -> None:
-        command = Command(list_card(self.snapshot.capabilities))
+        self._ask(Command(list_card(self.snapshot.capabilities)))
+
+    def _ask(self, command: Command) -> None:
         if command not in self._commands:
             self._commands.append(command)
+            self._wake()
+
+    # -- prints from the printer's own card --
+
+    def _card_job(self, file: SelectedFile, user: str | None, *, foreign: bool = False) -> CardJob:
+        return CardJob(
+            file,
+            asyncio.get_running_loop().time(),
+            started_at=time.time(),
+            user=user,
+            scripts=self.scripts,
+            firmware=self.snapshot.firmware or "",
+            reports=self.snapshot.capabilities.get("AUTOREPORT_SD_STATUS", False),
+            foreign=foreign,
+        )
+
+    def _take_up(self) -> None:
+        """Follow a print from the card that goes on, whoever has started it."""
+        under_way, job = self.snapshot.sd_print, self._left_behind
+        if under_way is None:
+            return
+        if job is not None and job.print.file.size in (None, under_way.total):
+            job.take_up(asyncio.get_running_loop().time())
+        else:
+            self._end_left_behind(done=False)
+            file = card_file(self.snapshot.sd_files, self.snapshot.sd_open, size=under_way.total)
+            job = self._card_job(file, None, foreign=True)
+        if job.print.file.path:
+            self.tell(FileSelected(job.print.file))
+        else:
+            self._ask(Command("M27 C"))
+        self._begin(job, None)
+
+    def _look_at_card(self) -> None:
+        """Somebody at the printer may have started a print from its card."""
+        if self._printing is None:
+            self._ask(Command("M27"))
+
+    def _identify(self, job: Course) -> None:
+        """The printer has said which file it has open."""
+        if isinstance(job, CardJob) and not job.print.file.path and self.snapshot.sd_open:
+            job.identify(card_file(self.snapshot.sd_files, self.snapshot.sd_open, size=job.print.file.size))
+            self.tell(FileSelected(job.print.file))
+
+    def _end_left_behind(self, *, done: bool) -> None:
+        """The print that went on without us has ended."""
+        if (job := self._left_behind) is None:
+            return
+        self._left_behind = None
+        job.end_unseen(asyncio.get_running_loop().time(), done=done)
+        while event := job.next_event():
+            self._on_event(event)
+
+    def _use_new_file(self, new: SelectedFile) -> None:
+        """What was to be done with the file that has been written to the card."""
+        self._wanted = None
+        file = card_file(self.snapshot.sd_files, new.path, size=new.size, user=new.user)
+        self.tell(FileSelected(file))
+        if self._wants_print and not self.is_printing:
+            self.start(file, None, user=new.user)
+
+    # -- what is sent --
 
     def _note(self, direction: str, line: str) -> None:
         if wire.isEnabledFor(logging.DEBUG):
@@ -452,40 +581,40 @@ class Printer:
         """What goes to the printer next: what somebody has asked for goes between two lines of a print."""
         if self._ending:
             return None
-        if self._commands:
+        if self._commands and not self._is_writing:
             return self._commands.popleft()
         return self._printing.next_command() if self._printing is not None else None
 
     def _lose_print(self, event: StateChanged) -> None:
-        """The connection is not there any more, and the print with it: it is never gone on with by itself."""
-        if self._printing is not None:
-            failure = self.snapshot.failure
-            if failure is not None and (event.state is State.OFFLINE_AFTER_ERROR or failure.fault.code == "reset"):
-                code, message = failure.fault.code, failure.fault.message
-            else:
-                code, message = "disconnected", "The printer was disconnected by a user"
-            self._printing.job.fail(code, message, self._printing.now())
+        """The connection is not there any more, and the print with it: it is never gone on with by itself.
+
+        What the printer reads from its own card goes on without us.
+        """
+        if self._printing is None:
+            return
+        failure = self.snapshot.failure
+        if failure is not None and (event.state is State.OFFLINE_AFTER_ERROR or failure.fault.code == "reset"):
+            code, message = failure.fault.code, failure.fault.message
+        else:
+            code, message = "disconnected", "The printer was disconnected by a user"
+        job = self._printing.job
+        if isinstance(job, CardJob) and code not in ("reset", "firmware_halted"):
+            self._left_behind = job
+            self._printing.close()
+            self._printing = None
+        else:
+            job.fail(code, message, self._printing.now())
             self._printing.tell_events()
 
     def _obey(self, action: str) -> None:
-        """The printer asks for something about the print; what does not fit is passed over."""
+        """The printer asks for a print, or somebody there has started one; what else it asks for the print hears."""
         if action == "start" and not self.is_printing and self.snapshot.selected is not None:
             self._on_event(PrintWanted())
-        if self._printing is None:
-            return
-        job, now = self._printing.job, self._printing.now()
-        match action:
-            case "pause":
-                job.pause(now)
-            case "paused":
-                job.paused_by_printer(now)
-            case "resume":
-                job.resume(now)
-            case "resumed":
-                job.resumed_by_printer(now)
-            case "cancel":
-                job.cancel(now)
-        self._go_on(self._printing)
+        elif action in ("start", "resume", "resumed"):
+            self._look_at_card()
+
+    def _is_no_stop(self, command: Command) -> bool:
+        return code_of(command.text) != "M112"
 
     def _is_urgent(self, command: Command) -> bool:
         code = code_of(command.text)
@@ -502,36 +631,3 @@ class Printer:
     def _wake(self) -> None:
         if self._connection.link is not None:
             self._connection.link.wake()
-
-
-class Subscription:
-    """An async iterator over (event, snapshot) that ends when its reader falls too far behind or closes it."""
-
-    def __init__(self, peers: set[Subscription]) -> None:
-        self._peers = peers
-        self._unread: deque[tuple[Event, Snapshot]] = deque()
-        self._news = asyncio.Event()
-        self._closed = False
-        self.fell_behind = False
-
-    def offer(self, event: Event, snapshot: Snapshot) -> None:
-        if len(self._unread) >= MAX_UNREAD:
-            self.fell_behind = True
-            self.close()
-        else:
-            self._unread.append((event, snapshot))
-            self._news.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._peers.discard(self)
-        self._news.set()
-
-    async def __aiter__(self) -> AsyncIterator[tuple[Event, Snapshot]]:
-        while True:
-            while self._unread:
-                yield self._unread.popleft()
-            if self._closed:
-                return
-            self._news.clear()
-            await self._news.wait()

@@ -1,4 +1,4 @@
-"""asyncio <-> Job: joins a print to its file, which is read ahead in a thread, and to the clock."""
+"""asyncio <-> Course: joins a print to its file, which is read ahead in a thread, and to the clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import BinaryIO
 
-from limpet.printer.job import Job
+from limpet.printer.course import Course
 from limpet.printer.tape import BLOCK
 from limpet.protocol.commands import Command
 from limpet.protocol.events import Event
@@ -22,16 +22,22 @@ READ_TIME = 60.0
 
 
 class Printing:
-    """A print under way. `tell` gets its events; `wake` is called when there may be something to send again."""
+    """A print under way. `tell` gets its events; `wake` is called when there may be something to send again.
 
-    def __init__(self, job: Job, stream: BinaryIO, tell: Callable[[Event], None], wake: Callable[[], None]) -> None:
+    Without a `stream` there is no file to be read here.
+    """
+
+    def __init__(
+        self, job: Course, stream: BinaryIO | None, tell: Callable[[Event], None], wake: Callable[[], None]
+    ) -> None:
         self.job = job
-        self._stream = stream
         self._tell = tell
         self._wake = wake
         self._clock = asyncio.get_running_loop().time
         self._hungry = asyncio.Event()
-        self._tasks = (asyncio.create_task(self._feed()), asyncio.create_task(self._report()))
+        self._tasks = [asyncio.create_task(self._report())]
+        if stream is not None:
+            self._tasks.append(asyncio.create_task(self._feed(stream)))
 
     def next_command(self) -> Command | None:
         command = self.job.next_command(self._clock())
@@ -45,6 +51,12 @@ class Printing:
         while event := self.job.next_event():
             self._tell(event)
 
+    def hear(self, event: Event) -> None:
+        """The printer has said something that concerns it."""
+        self.job.hear(event, self._clock())
+        self.tell_events()
+        self._wake()
+
     def now(self) -> float:
         return self._clock()
 
@@ -53,7 +65,7 @@ class Printing:
         for task in self._tasks:
             task.cancel()
 
-    async def _feed(self) -> None:
+    async def _feed(self, stream: BinaryIO) -> None:
         try:
             while self.job.wants_data or await self._hungry.wait():
                 self._hungry.clear()
@@ -61,7 +73,7 @@ class Printing:
                     continue
                 try:
                     async with asyncio.timeout(READ_TIME):
-                        block = await asyncio.to_thread(self._stream.read, BLOCK)
+                        block = await asyncio.to_thread(stream.read, BLOCK)
                 except (OSError, TimeoutError) as error:
                     place = f"The file could not be read beyond byte {self.job.print.position}"
                     self.job.abort("file", f"{place}: {error or 'the disk does not answer'}", self._clock())
@@ -73,7 +85,7 @@ class Printing:
                     return
         finally:
             # A read that hangs would hang here, too.
-            closing = asyncio.get_running_loop().run_in_executor(None, self._stream.close)
+            closing = asyncio.get_running_loop().run_in_executor(None, stream.close)
             closing.add_done_callback(_forget)
 
     async def _report(self) -> None:
@@ -81,6 +93,7 @@ class Printing:
             await asyncio.sleep(REPORT_INTERVAL)
             self.job.report(self._clock())
             self.tell_events()
+            self._wake()  # Time itself may be what it has waited for.
 
 
 def _forget(closing: asyncio.Future[None]) -> None:

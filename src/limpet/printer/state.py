@@ -11,7 +11,16 @@ from msgspec import structs
 from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
 from limpet.printer.identity import Identity
-from limpet.printer.print import FileFacts, FileKnown, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile
+from limpet.printer.print import (
+    FileFacts,
+    FileKnown,
+    PhaseChanged,
+    Print,
+    PrintEnded,
+    PrintProgressed,
+    SelectedFile,
+    TransferEnded,
+)
 from limpet.printer.prompts import (
     MAX_NOTIFICATIONS,
     NotificationsCleared,
@@ -23,6 +32,7 @@ from limpet.printer.prompts import (
 from limpet.protocol.events import (
     Acknowledged,
     CapabilityReported,
+    CardFileOpened,
     CardGone,
     CardListed,
     CardReady,
@@ -208,8 +218,9 @@ class Snapshot:
 
     `offsets` are what is added to a print's targets; `tool` is the number of the tool that was selected last, by us.
     `prompt` is what the printer asks, `notifications` what it has told.
-    `print` is under way, `last_print` has ended; `facts` are known of the `selected` file. `sd_ready`: the printer can
-    read its own card; `sd_files` are on it: path -> (size in bytes, long name).
+    `print` is a print or a transfer to the printer's card that is under way, `last_print` has ended; `facts` are known
+    of the `selected` file. `sd_ready`: the printer can read its own card; `sd_files` are on it: path -> (size in bytes,
+    long name); `sd_open` is the name of the one that it has opened last.
     """
 
     state: State = State.OFFLINE
@@ -233,6 +244,7 @@ class Snapshot:
     notifications: tuple[Notified, ...] = ()
     tool: int = 0
     sd_ready: bool = False
+    sd_open: str | None = None
     sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
 
     @property
@@ -282,7 +294,14 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case PhaseChanged(print=job) | PrintProgressed(print=job):
             return replace(snapshot, print=job)
         case PrintEnded():
-            return replace(snapshot, print=None, last_print=event)
+            return replace(snapshot, print=None, last_print=event, sd_print=None)
+        case TransferEnded():
+            return replace(snapshot, print=None)
+        case CardFileOpened(name=name):
+            return replace(snapshot, sd_open=name)
+        case SdPrintReported(printed=0) if snapshot.sd_print is None:
+            # It has a file open; some firmware tells it so before it prints.
+            return replace(snapshot, sd_ready=True)
         case SdPrintReported(printed=printed, total=total):
             elapsed = snapshot.sd_print.elapsed if snapshot.sd_print else None
             return replace(snapshot, sd_print=SdPrint(printed, total, elapsed), sd_ready=True)
@@ -301,16 +320,8 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
         case TemperaturesReported(readings=readings):
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
         case PrinterRestarted():
-            return replace(
-                snapshot,
-                temperatures={},
-                prompt=None,
-                capabilities={},
-                sd_print=None,
-                tool=0,
-                sd_ready=False,
-                sd_files={},
-            )
+            snapshot = replace(snapshot, temperatures={}, prompt=None, capabilities={}, tool=0)
+            return replace(snapshot, sd_print=None, sd_ready=False, sd_open=None, sd_files={})
         case OffsetsChanged(offsets=offsets):
             return replace(snapshot, offsets={**snapshot.offsets, **offsets})
         case PromptShown(prompt=prompt):

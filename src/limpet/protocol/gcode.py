@@ -11,10 +11,15 @@ from collections.abc import Iterable, Mapping
 
 RELEASE_CARD = "M22"
 INIT_CARD = "M21"
+START_CARD, PAUSE_CARD = "M24", "M25"
+REPORT_CARD, REPORT_NO_CARD = "M27 S2", "M27 S0"
+"""Tell every two seconds how far the print from the card is, and no more; AUTOREPORT_SD_STATUS says who can."""
+END_CARD_FILE = "M29"
 
 _TARGET = {"bed": "M140", "chamber": "M141"}
 _REACHED = {"bed": "M190", "chamber": "M191"}
 _S = re.compile(r"\b([SR])\s*[-+]?[\d.]+")
+_MARLIN_2 = re.compile(r"Marlin (?:bugfix-)?2\b", re.IGNORECASE)
 _TRAVEL, _LIFT = 3000.0, 300.0
 """Speeds of the way back to a print."""
 
@@ -97,6 +102,30 @@ def flowrate(percent: int) -> str:
 def list_card(capabilities: Mapping[str, bool]) -> str:
     """List the files on the printer's card, with long names from firmware that can tell them."""
     return "M20 L" if capabilities.get("EXTENDED_M20") else "M20"
+
+
+def open_card_file(path: str, firmware: str) -> str:
+    """Have this file ready to be printed."""
+    return f"M23 {_from_root(path, firmware)}"
+
+
+def begin_card_file(path: str, firmware: str) -> str:
+    """Write all that follows to this file, until END_CARD_FILE."""
+    return f"M28 {_from_root(path, firmware)}"
+
+
+def delete_card_file(path: str, firmware: str) -> str:
+    return f"M30 {_from_root(path, firmware)}"
+
+
+def stop_card(firmware: str) -> tuple[str, ...]:
+    """End the print from the card. Marlin 2 has a word for that; after a mere pause it would be told as unfinished."""
+    return ("M524",) if _MARLIN_2.match(firmware) else (PAUSE_CARD, "M26 S0")
+
+
+def _from_root(path: str, firmware: str) -> str:
+    # Marlin looks in the folder where the last file was; others do not know such a root.
+    return f"/{path}" if "marlin" in firmware.lower() and not path.startswith("/") else path
 
 
 def number(value: float) -> str:

@@ -380,6 +380,10 @@ class Session:
         self.firmware = firmware_named(name)
         self._state = _State.OPEN
         self._events.append(SessionOpened(name))
+        if not name:
+            # One that is still writing to its card, for a host that is gone, acknowledges all and answers nothing.
+            self._append("M29", now)
+            self._append("M115", now)
         self._append("M105", now)
 
     def _give_up(self) -> None:
@@ -458,6 +462,8 @@ class Session:
                 else:
                     self._firmware_name = name
                     self._open_when_quiet(now)
+            case FirmwareIdentified(name=name) if self.firmware is UNKNOWN:
+                self.firmware = firmware_named(name)
             case SdPrintReported() | SdPrintEnded():
                 self._prints_from_card = isinstance(event, SdPrintReported)
             case CardFileBegun() | CardFileSaved() if self._state is _State.OPEN:

@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from limpet.errors import Fault
-from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile
+from limpet.printer.course import position_in
+from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile, TransferEnded
 from limpet.printer.prompts import Prompt
 from limpet.printer.state import (
     CLOSED,
@@ -58,6 +59,8 @@ class EventInfo(Struct, frozen=True):
     payload: Any = None
 
 
+_STAYS = ("file", "card", "cancelled")
+"""Why a print or transfer may end with the printer still there."""
 _OTHER_FILES = EventInfo("UpdatedFiles", {"type": "printables"})
 
 
@@ -100,11 +103,15 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
         case ConnectionFailed():
             return [EventInfo("PrinterStateChanged", {"state_id": "ERROR", "state_string": "Error"}), _error(event)]
         case PrinterRestarted():
-            return [EventInfo("PrinterReset"), *_of_print(before, now)]
+            return [EventInfo("PrinterReset")]
         case FirmwareIdentified() if now.state is State.OPERATIONAL:
             return [_firmware(now)]
+        case PhaseChanged(print=job) if job.source is not None:
+            return _of_transfer(before, job, now)
         case PhaseChanged(print=job):
             return _of_phase(before, job, now)
+        case TransferEnded():
+            return _of_end_of_transfer(event, now)
         case PrintEnded():
             return _of_end(event, now)
         case PositionReported() if now.print is not None and now.print.phase is Phase.PAUSING:
@@ -128,7 +135,7 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
             return [EventInfo(f"PrinterProfile{what}", {"identifier": id})]
         case SettingsChanged():
             return [EventInfo("SettingsUpdated")]
-    return _of_print(before, now)
+    return []
 
 
 def _of_state(before: Snapshot, now: Snapshot) -> list[EventInfo]:
@@ -153,13 +160,6 @@ def _of_state(before: Snapshot, now: Snapshot) -> list[EventInfo]:
         if now.firmware is not None:
             told.append(_firmware(now))
     return told
-
-
-def _of_print(before: Snapshot, now: Snapshot) -> list[EventInfo]:
-    """A print from the printer's own card begins or ends."""
-    if now.print is not None:
-        return []
-    return [] if before.sd_print is now.sd_print or state_text(before) == state_text(now) else [_state(now)]
 
 
 def _of_phase(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
@@ -189,7 +189,24 @@ def _of_end(ended: PrintEnded, now: Snapshot) -> list[EventInfo]:
         return [EventInfo("PrintCancelled", told), failed, _state(now)]
     failed = EventInfo("PrintFailed", told | {"reason": "error", "error": ended.message, "code": ended.code})
     # Otherwise the printer is gone, and what has become of it is told next.
-    return [failed, _state(now)] if ended.code == "file" else [failed]
+    return [failed, _state(now)] if ended.code in _STAYS else [failed]
+
+
+def _of_transfer(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
+    began = job.phase is Phase.STARTING and before.print is None
+    return [_state(now), *([EventInfo("TransferStarted", _sent(job))] if began else ())]
+
+
+def _of_end_of_transfer(ended: TransferEnded, now: Snapshot) -> list[EventInfo]:
+    sent = _sent(ended.print)
+    if ended.outcome == "done":
+        return [EventInfo("TransferDone", sent | {"time": ended.print.elapsed}), _state(now)]
+    failed = EventInfo("TransferFailed", sent | {"code": ended.code, "error": ended.message})
+    return [failed, _state(now)] if ended.code in _STAYS else [failed]
+
+
+def _sent(job: Print) -> dict[str, Any]:
+    return {"local": job.source, "remote": job.file.path}
 
 
 def _printed(job: Print) -> dict[str, Any]:
@@ -203,10 +220,9 @@ def _who(job: Print) -> dict[str, Any]:
 
 
 def _stopped(job: Print) -> dict[str, Any]:
-    axes = {letter: job.axes.get(letter.upper()) for letter in "xyzeft"}
     return {
         **_printed(job),
-        "position": axes,
+        "position": position_in(job.axes),
         "fileposition": job.position,
         "progress": None if job.completion is None else int(job.completion),
     }
@@ -216,8 +232,6 @@ def _state(now: Snapshot) -> EventInfo:
     if now.print is not None:
         phase = now.print.phase
         return EventInfo("PrinterStateChanged", {"state_id": phase.name, "state_string": state_text(now)})
-    if now.state is State.OPERATIONAL and now.sd_print is not None:
-        return EventInfo("PrinterStateChanged", {"state_id": "PRINTING", "state_string": state_text(now)})
     # Why it is offline is told by the event Error.
     text = State.OFFLINE if now.state in CLOSED else now.state
     return EventInfo("PrinterStateChanged", {"state_id": _STATE_IDS[now.state], "state_string": text})

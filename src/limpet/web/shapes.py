@@ -92,19 +92,23 @@ _RUNNING = frozenset({Phase.STARTING, Phase.PRINTING, Phase.FINISHING, Phase.CAN
 """Phases in which OctoPrint's clients take the printer to be printing."""
 
 
+_OF_CARD = {Phase.STARTING: "Starting print from SD", Phase.PRINTING: "Printing from SD"}
+_OF_TRANSFER = {Phase.STARTING: "Starting to send file to SD", Phase.PRINTING: "Sending file to SD"}
+
+
 def state_text(snapshot: Snapshot) -> str:
     """The state of the connection, or what its print is doing."""
-    if snapshot.print is not None:
-        return snapshot.print.phase
-    if snapshot.state is State.OPERATIONAL and snapshot.sd_print is not None:
-        return "Printing from SD"
-    return snapshot.state
+    job = snapshot.print
+    if job is None:
+        return snapshot.state
+    special = _OF_TRANSFER if job.source is not None else _OF_CARD if job.file.origin == "sdcard" else {}
+    return special.get(job.phase, job.phase)
 
 
 def state_flags(snapshot: Snapshot) -> Flags:
     operational = snapshot.state is State.OPERATIONAL
     phase = snapshot.print.phase if snapshot.print is not None else None
-    printing = operational and (phase in _RUNNING or (phase is None and snapshot.sd_print is not None))
+    printing = operational and phase in _RUNNING
     return Flags(
         operational=operational,
         printing=printing,
@@ -125,7 +129,7 @@ def state_info(snapshot: Snapshot) -> StateInfo:
 
 
 def job(snapshot: Snapshot) -> JobInfo:
-    file = snapshot.selected
+    file = snapshot.print.file if snapshot.print is not None else snapshot.selected
     if file is None:
         return JobInfo(file=JobFile())
     facts = snapshot.facts or FileFacts()
@@ -143,29 +147,29 @@ def job(snapshot: Snapshot) -> JobInfo:
 def busy_files(snapshot: Snapshot) -> list[BusyFile]:
     if snapshot.print is None:
         return []
-    file = snapshot.print.file
-    return [BusyFile(origin=file.origin, path=file.path)]
+    file, source = snapshot.print.file, snapshot.print.source
+    read = [BusyFile(origin="local", path=source)] if source is not None else []
+    return [BusyFile(origin=file.origin, path=file.path), *read]
 
 
 def job_file(file: SelectedFile) -> JobFile:
     return JobFile(
-        name=file.name, path=file.path, display=file.display, origin=file.origin, size=file.size, date=file.date
+        name=file.name or None,
+        path=file.path or None,
+        display=file.display,
+        origin=file.origin,
+        size=file.size,
+        date=file.date,
     )
 
 
 def progress(snapshot: Snapshot) -> ProgressInfo:
-    last, sd_print = snapshot.last_print, snapshot.sd_print
+    last = snapshot.last_print
     if snapshot.print is not None:
         return _progress(snapshot.print)
     if last is not None and last.outcome == "done" and last.print.file == snapshot.selected:
         return _progress(structs.replace(last.print, left=0.0, left_origin=None))
-    if sd_print is None:
-        return ProgressInfo()
-    return ProgressInfo(
-        completion=100 * sd_print.printed / sd_print.total if sd_print.total > 0 else None,
-        filepos=sd_print.printed,
-        printTime=sd_print.elapsed,
-    )
+    return ProgressInfo()
 
 
 def _progress(print: Print) -> ProgressInfo:

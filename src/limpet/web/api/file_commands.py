@@ -11,14 +11,15 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
+from limpet.printer.card_files import new_name
 from limpet.printer.print import SelectedFile
 from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, State
 from limpet.protocol.events import Event
-from limpet.protocol.gcode import list_card
+from limpet.protocol.gcode import delete_card_file, list_card
 from limpet.storage.names import new_path, type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
-from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place, unknown_in
-from limpet.web.api.job import start
+from limpet.web.api.files import CARD, LOCAL, Place, file_on_card, place, place_on_card, unknown_in
+from limpet.web.api.job import opened, start
 from limpet.web.auth import FORBIDDEN
 from limpet.web.call import Call, Refused, Route, answer, done
 
@@ -71,7 +72,8 @@ def _delete_on_card(call: Call, path: str) -> web.StreamResponse:
     if printer.is_printing:
         # The printer does not tell which file it prints.
         raise Conflict("Trying to delete a file that is currently in use")
-    printer.send(f"M30 {path}", list_card(printer.snapshot.capabilities))
+    path = file.path
+    printer.send(delete_card_file(path, printer.snapshot.firmware or ""), list_card(printer.snapshot.capabilities))
     selected = printer.snapshot.selected
     if selected and (selected.origin, selected.path) == (CARD, path):
         printer.tell(FileDeselected())
@@ -89,7 +91,7 @@ async def _select(call: Call, location: str, path: str, body: dict[str, Any]) ->
     if location == CARD:
         info = file_on_card(call, path)
         size = None if info.size is UNSET else info.size
-        file = SelectedFile(origin=CARD, path=path, name=info.name, display=info.display, size=size)
+        file = SelectedFile(origin=CARD, path=info.path, name=info.name, display=info.display, size=size)
     else:
         file = selected_file(await asyncio.to_thread(call.fleet.store(call.printer).info, path), call)
     if call.printer.is_printing:
@@ -152,9 +154,11 @@ async def _slice(call: Call, location: str, path: str, _: dict[str, Any]) -> web
 
 
 async def _upload_sd(call: Call, location: str, path: str, _: dict[str, Any]) -> web.StreamResponse:
-    await _must_be_there(call, location, path)
-    refuse_card(call)
-    return done()
+    if location != LOCAL:
+        raise NotFound()
+    require_card(call)
+    file = selected_file(await asyncio.to_thread(call.fleet.store(call.printer).info, path), call)
+    return answer_created(await to_card(call, file))
 
 
 _Command = Callable[[Call, str, str, dict[str, Any]], Awaitable[web.StreamResponse]]
@@ -186,11 +190,23 @@ def _destination(call: Call, location: str, body: dict[str, Any]) -> tuple[Store
     return call.fleet.store(call.printer), body["destination"]
 
 
-def refuse_card(call: Call) -> None:
-    """Nothing can be written to the printer's card."""
+# -- to the printer's card --
+
+
+def require_card(call: Call) -> None:
+    """Raises Conflict when nothing can be written to the printer's card now."""
     if call.printer.snapshot.state is not State.OPERATIONAL or call.printer.is_printing:
         raise Conflict(NO_CARD)
-    raise Conflict("Limpet cannot write to the printer's card yet")
+    if not call.printer.snapshot.sd_ready:
+        raise Conflict("Can not upload to SD card, not yet initialized")
+
+
+async def to_card(call: Call, file: SelectedFile, *, select: bool = False, print: bool = False) -> Place:
+    """Begin to write a stored file to the printer's card; where it will be. What comes of it is told by events."""
+    now = call.printer.snapshot
+    name = new_name(file.name, now.sd_files, long_names=now.capabilities.get("LFN_WRITE", False))
+    call.printer.transfer(file, await opened(call, file.path), name, select=select, print=print)
+    return place_on_card(call, name)
 
 
 # -- what others are told --
@@ -204,9 +220,10 @@ def tell(call: Call, store: Store, *events: Event) -> None:
 
 
 def is_in_use(call: Call, store: Store, path: str) -> bool:
-    """Whether a printer prints this file, or one below this folder."""
-    printed = [printer.snapshot.print.file for printer in call.fleet.sharing(store) if printer.snapshot.print]
-    return any(file.origin == LOCAL and f"{file.path}/".startswith(f"{path}/") for file in printed)
+    """Whether a printer prints this file, or one below this folder, or has it written to its card."""
+    jobs = [printer.snapshot.print for printer in call.fleet.sharing(store) if printer.snapshot.print]
+    used = [job.source or (job.file.path if job.file.origin == LOCAL else "") for job in jobs]
+    return any(f"{each}/".startswith(f"{path}/") for each in used if each)
 
 
 def deselect(call: Call, store: Store, path: str) -> None:
@@ -250,7 +267,10 @@ def _removed(path: str, is_folder: bool, operation: str) -> FilesChanged:
 
 
 def created(call: Call, found: StoredFile | StoredFolder) -> web.Response:
-    told = place(call, found)
+    return answer_created(place(call, found))
+
+
+def answer_created(told: Place) -> web.Response:
     response = answer(told, 201)
     response.headers["Location"] = told.refs.resource
     return response

@@ -18,6 +18,7 @@ from msgspec import UNSET, Struct, UnsetType
 from limpet.analyst import MAX_WAITING
 from limpet.errors import LimpetError, NotFound
 from limpet.history_file import File, Tally
+from limpet.printer.card_files import path_on_card
 from limpet.storage.folders import give_way
 from limpet.storage.names import type_path
 from limpet.storage.store import Store, StoredFile, StoredFolder
@@ -268,10 +269,10 @@ def on_card(call: Call) -> list[FileInfo]:
 
 
 def file_on_card(call: Call, path: str) -> FileInfo:
-    for file in on_card(call):
-        if file.path == path:
-            return file
-    raise NotFound()
+    files = call.printer.snapshot.sd_files
+    if (found := path_on_card(files, path)) is None:
+        raise NotFound()
+    return card_files(base_of(call), {found: files[found]})[0]
 
 
 def card_files(base: str, files: SdFiles) -> list[FileInfo]:
@@ -287,6 +288,12 @@ def card_files(base: str, files: SdFiles) -> list[FileInfo]:
         )
         for path, (size, long_name) in files.items()
     ]
+
+
+def place_on_card(call: Call, path: str) -> Place:
+    """What is told of a file that will be on the card."""
+    refs = Refs(resource=base_of(call) + _resource(CARD, path))
+    return Place(name=path.rpartition("/")[2], origin=CARD, path=path, refs=refs)
 
 
 def place(call: Call, found: StoredFile | StoredFolder) -> Place:

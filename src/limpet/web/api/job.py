@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import BinaryIO
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
@@ -15,6 +16,7 @@ from limpet.errors import BadRequest, Conflict
 from limpet.printer.print import PrintEnded, SelectedFile
 from limpet.printer.recovery import MUST_BE, place_of
 from limpet.printer.state import CLOSED, State
+from limpet.web.api.files import CARD
 from limpet.web.call import Call, Route, answer, done
 from limpet.web.shapes import JobFile, JobInfo, ProgressInfo, job, job_file, progress, state_text
 
@@ -108,10 +110,7 @@ async def post_job(call: Call) -> web.StreamResponse:
 
 async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
     """Print this file; `again`, in place of the print that pauses. Raises what a person has to be told."""
-    if file.origin != "local":
-        raise Conflict("A print from the printer's own card can only be started at the printer yet")
-    descriptor = await asyncio.to_thread(call.fleet.store(call.printer).open, file.path)
-    stream = os.fdopen(descriptor, "rb", buffering=0)
+    stream = None if file.origin == CARD else await opened(call, file.path)
     if again:
         call.printer.drop()
     call.printer.start(file, stream, user=call.caller.name)
@@ -126,7 +125,7 @@ async def _recover(call: Call) -> None:
     there = await asyncio.to_thread(store.info, lost.file.path)
     if (there.size, there.date) != (lost.file.size, lost.file.date):
         raise Conflict(f"{lost.file.path} is not the file any more that was being printed")
-    stream = os.fdopen(await asyncio.to_thread(store.open, lost.file.path), "rb", buffering=0)
+    stream = await opened(call, lost.file.path)
     try:
         point = await place_of(printer, lost, stream)
         await asyncio.to_thread(stream.seek, point.position)
@@ -136,6 +135,12 @@ async def _recover(call: Call) -> None:
     if printer.snapshot.selected != lost.file:
         printer.select(lost.file)
     printer.start(lost.file, stream, user=call.caller.name, resume=point)
+
+
+async def opened(call: Call, path: str) -> BinaryIO:
+    """A stored file, to be read as it is printed."""
+    descriptor = await asyncio.to_thread(call.fleet.store(call.printer).open, path)
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 _COMMANDS = ("start", "cancel", "pause", "restart", "recover")

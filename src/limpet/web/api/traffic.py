@@ -9,7 +9,7 @@ import time
 from aiohttp import web
 
 from limpet.errors import Conflict
-from limpet.printer.printer import Subscription
+from limpet.printer.subscription import Subscription
 from limpet.protocol.events import LineReceived, LineSent
 from limpet.protocol.replies import printable
 from limpet.web.call import Call, Route

@@ -18,7 +18,7 @@ from limpet.printer.state import FilesChanged, FileUploaded, State
 from limpet.storage.names import new_path, type_path
 from limpet.storage.store import EXISTS, Store
 from limpet.storage.upload import Upload
-from limpet.web.api.file_commands import UPDATED, is_in_use, refuse_card, select_again, selected_file, tell
+from limpet.web.api.file_commands import UPDATED, is_in_use, require_card, select_again, selected_file, tell, to_card
 from limpet.web.api.files import CARD, LOCAL, TRUE, Place, place
 from limpet.web.api.job import start
 from limpet.web.call import Call, Refused, Route, answer
@@ -77,7 +77,7 @@ class _Form:
 
 async def post_upload(call: Call) -> web.StreamResponse:
     if call.request.match_info["location"] == CARD:
-        refuse_card(call)
+        require_card(call)
     store = call.fleet.store(call.printer)
     async with _received(call, store) as form:
         if form.upload is not None:
@@ -108,13 +108,19 @@ async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.St
     may_select = call.printer.snapshot.state is State.OPERATIONAL and not call.printer.is_printing
     prints = wants_print and may_select and call.caller.permits("PRINT") and call.caller.permits("FILES_SELECT")
     selects = wants_select and may_select and call.caller.permits("FILES_SELECT")
-    if selects or prints:
-        call.printer.select(selected_file(file, call))
-    if prints:
-        await start(call, selected_file(file, call))
-    call.printer.tell(FileUploaded(LOCAL, file.path, wants_select, wants_print, selects, prints))
-    there = place(call, file)
-    response = answer(Uploaded(effectiveSelect=selects, effectivePrint=prints, files={LOCAL: there}), 201)
+    location, new = call.request.match_info["location"], selected_file(file, call)
+    files = {LOCAL: place(call, file)}
+    if location == CARD:
+        # It is kept here, too, as with OctoPrint; selected or printed is the one on the card, once it is there.
+        files[CARD] = await to_card(call, new, select=selects, print=prints)
+    else:
+        if selects or prints:
+            call.printer.select(new)
+        if prints:
+            await start(call, new)
+    call.printer.tell(FileUploaded(location, file.path, wants_select, wants_print, selects, prints))
+    there = files[location]
+    response = answer(Uploaded(effectiveSelect=selects, effectivePrint=prints, files=files), 201)
     response.headers["Location"] = there.refs.resource
     return response
 
