@@ -99,3 +99,26 @@ async def test_an_upload_shows_how_far_it_is_and_can_be_stopped(visit: Callable[
         await it.button("Stop the upload of large.gcode").click()
         await it.sees("The upload was stopped")
         assert (await it.client.get("/api/files/local")).json()["files"] == []
+
+
+async def test_controls_of_the_settings_are_buttons(visit: Callable[..., Visit]) -> None:
+    controls = """
+[virtual]
+instant = true
+[controls.light]
+name = "Light on"
+commands = ["M355 S1"]
+group = "Lamp"
+[controls.park]
+name = "Park"
+commands = ["G27"]
+confirm = "Is the bed empty?"
+"""
+    async with visit(settings=controls) as it:
+        await it.connect()
+        await it.button("Light on").click()
+        await it.wrote("M355 S1")
+        await it.button("Park").click()
+        await it.sees("Is the bed empty?")
+        await it.page.get_by_role("dialog").get_by_role("button", name="Park").click()
+        await it.wrote("G27")

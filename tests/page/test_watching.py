@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.page.visit import Visit, expect, moves
+from tests.page.visit import Visit, expect, moves, sliced
 
 
 async def test_a_temperature_is_set_and_seen_in_the_chart(visit: Callable[..., Visit]) -> None:
@@ -102,3 +102,41 @@ async def test_hours_of_temperatures_are_drawn_quickly_and_thinned_out(visit: Ca
         )
         assert took[0] < 100
         assert took[1] <= 6001
+
+
+async def test_a_print_that_was_lost_is_told_and_kept_among_past_prints(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+        it.expected.append("409 (Conflict)")
+        await it.connect()
+        await it.upload("Upload a file", {"short.gcode": moves(10)})
+        await it.button("Print").click()
+        await it.sees("short.gcode is printed.")
+        await it.upload_to_list("long.gcode", moves(20_000))
+        await it.client.post("/api/files/local/long.gcode", {"command": "select", "print": True})
+        await it.state_is("Printing")
+        await it.client.post("/api/printer/command", {"command": "!!DEBUG:drop_connection"})
+        await it.sees("long.gcode was not finished", within=20)
+        await it.state_is("Operational")
+        await it.button("Dismiss").first.click()
+        await expect(it.text("long.gcode was not finished")).to_have_count(0)
+
+        await it.view("Files")
+        await it.page.get_by_role("link", name="Past prints").click()
+        past = it.card("Past prints")
+        await expect(past).to_contain_text("long.gcode")
+        await expect(past).to_contain_text("Failed")
+        await expect(past).to_contain_text("Printed")
+        await it.button("Forget the print of short.gcode").click()
+        await it.button("Forget").click()
+        await expect(past).not_to_contain_text("short.gcode")
+
+
+async def test_time_filament_layers_and_the_picture_of_a_file_are_shown(visit: Callable[..., Visit]) -> None:
+    async with visit(analyse=True) as it:
+        await it.connect()
+        await it.upload("Upload a file", {"cube.gcode": sliced()})
+        job = it.card("Job")
+        await expect(job).to_contain_text("about 1 h 05 min", timeout=30_000)
+        await expect(job).to_contain_text("m of filament")
+        await expect(job.locator("img")).to_be_visible()
+        assert await job.locator("img").evaluate("picture => picture.naturalWidth") == 16

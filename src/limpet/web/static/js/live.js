@@ -19,7 +19,7 @@ export const ourPrinter = () =>
 
 /** Ask for all that the push does not tell. */
 export function load() {
-    for (const ask of [refresh.printers, refresh.connection, refresh.settings]) ask();
+    for (const ask of [refresh.printers, refresh.connection, refresh.settings, refresh.lastPrint]) ask();
 }
 
 /** Follow the printer of this page, until the page is left; at once, when somebody has logged in again. */
@@ -65,7 +65,7 @@ function isBack() {
     refresh.profile();
 }
 
-function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], serverTime, ...rest }) {
+function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], serverTime }) {
     // What has been asked for already need not be asked for again because it is told here for the first time.
     const before = store.state.value.text || state.text;
     store.batch(() => {
@@ -74,7 +74,6 @@ function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], 
         store.keep(store.progress, progress);
         store.keep(store.offsets, offsets ?? {});
         store.height.value = currentZ ?? null;
-        store.keep(store.extra, rest.limpet ?? {});
     });
     temperatures.add(temps);
     lines.add(wantsLines ? logs : [], serverTime);
@@ -120,6 +119,7 @@ export const refresh = {
     }),
     printers: asked("/api/limpet/printers", "STATUS", ({ printers }) => store.keep(store.printers, printers)),
     settings: asked("/api/settings", "SETTINGS_READ", (content) => store.keep(store.settings, content)),
+    lastPrint: asked("/api/job", "STATUS", ({ lastPrint }) => store.keep(store.lastPrint, lastPrint ?? null)),
     profile: asked(
         () => `/api/printerprofiles/${store.connection.value?.current.printerProfile ?? "_default"}`,
         "CONNECTION",
@@ -137,7 +137,10 @@ const changedProfiles = () => {
     store.settingsChanged.value += 1;
 };
 const EVENTS = {
-    Connected: () => refresh.connection(),
+    Connected: () => {
+        refresh.connection();
+        refresh.lastPrint();
+    },
     Disconnected: () => refresh.connection(),
     Error: () => refresh.connection(),
     ConnectionsAutorefreshed: () => {
@@ -146,11 +149,17 @@ const EVENTS = {
     },
     UpdatedFiles: changedFiles,
     MetadataAnalysisFinished: changedFiles,
+    PrintStarted: () => refresh.lastPrint(),
     PrintDone: ({ name }) => {
         changedFiles();
+        refresh.lastPrint();
         store.note(`${name} is printed.`);
     },
-    PrintFailed: changedFiles,
+    PrintCancelled: () => refresh.lastPrint(),
+    PrintFailed: () => {
+        changedFiles();
+        refresh.lastPrint();
+    },
     PrinterProfileAdded: changedProfiles,
     PrinterProfileModified: changedProfiles,
     PrinterProfileDeleted: changedProfiles,

@@ -1,7 +1,8 @@
 // Where the page begins: who is there, which printer it is about, and which view is shown.
 
-import { html, render, useEffect, useErrorBoundary, useState } from "../vendor/preact.js";
+import { html, render, useEffect, useErrorBoundary } from "../vendor/preact.js";
 import { namedPrinter, root } from "./api.js";
+import { later, style } from "./later.js";
 import * as live from "./live.js";
 import { Asking } from "./panels/appkeys.js";
 import { Printer } from "./panels/printer.js";
@@ -9,41 +10,24 @@ import { Shell } from "./panels/shell.js";
 import { Button, Notes, Notice, Spinner } from "./parts.js";
 import { recognise } from "./people.js";
 import { route } from "./route.js";
-import { style } from "./style.js";
-import { me, note, printers, setupNeeded } from "./store.js";
+import { me, printers, setupNeeded } from "./store.js";
 import "./tab.js";
 
-/** Once the styles are there as well. */
-const styled = (view, pick) => Promise.all([view, style("more.css")]).then(([found]) => pick(found));
-/** Views that are loaded when they are first shown. */
-const LATER = {
-    arriving: () => import("./panels/arriving.js").then(({ Arriving }) => Arriving),
-    files: () => styled(import("./panels/files.js"), ({ Files }) => Files),
-    terminal: () => styled(import("./panels/terminal.js"), ({ Terminal }) => Terminal),
-    settings: () => styled(import("./panels/settings.js"), ({ Settings }) => Settings),
-    overview: () => import("./panels/overview.js").then(({ Overview }) => Overview),
-};
-const loaded = {};
-
-function Later({ view }) {
-    const [, draw] = useState(0);
-    useEffect(() => {
-        if (loaded[view]) return;
-        LATER[view]().then(
-            (found) => {
-                loaded[view] = found;
-                draw((count) => count + 1);
-            },
-            () => note("This part of the page could not be loaded. Load the page anew.", "bad"),
-        );
-    }, [view]);
-    const View = loaded[view];
-    return View ? html`<${View} />` : html`<p class="loading"><${Spinner} /></p>`;
-}
+const Arriving = later(() => import("./panels/arriving.js").then((found) => found.Arriving));
+const Overview = later(() => import("./panels/overview.js").then((found) => found.Overview));
+/** Those with styles of their own. */
+const styled = (load) => later(() => Promise.all([load(), style("more.css")]).then(([View]) => View));
+const VIEWS = new Map([
+    ["files", styled(() => import("./panels/files.js").then((found) => found.Files))],
+    ["history", styled(() => import("./panels/history.js").then((found) => found.History))],
+    ["terminal", styled(() => import("./panels/terminal.js").then((found) => found.Terminal))],
+    ["settings", styled(() => import("./panels/settings.js").then((found) => found.Settings))],
+]);
 
 function View() {
-    const [view] = route.value;
-    return ["files", "terminal", "settings"].includes(view) ? html`<${Later} key=${view} view=${view} />` : html`<${Printer} />`;
+    const [name] = route.value;
+    const Shown = VIEWS.get(name) ?? Printer;
+    return html`<${Shown} key=${name} />`;
 }
 
 function Home() {
@@ -59,7 +43,7 @@ function Home() {
         if (printer && !several) live.start();
     }, [Boolean(printer), several]);
     if (!all) return html`<p class="loading"><${Spinner} /></p>`;
-    if (several) return html`<${Shell}><${Later} view="overview" /><//>`;
+    if (several) return html`<${Shell}><${Overview} /><//>`;
     if (!printer) {
         return html`<${Shell}>
             <div class="lonely"><${Notice} kind="warn" title="There is no such printer">
@@ -79,7 +63,7 @@ function App() {
         <//></div>`;
     }
     if (me.value === undefined) return html`<p class="loading"><${Spinner} /></p>`;
-    return html`${me.value === null ? html`<${Later} key=${setupNeeded.value} view="arriving" />` : html`<${Home} key=${me.value.name} /><${Asking} />`}<${Notes} />`;
+    return html`${me.value === null ? html`<${Arriving} key=${setupNeeded.value} />` : html`<${Home} key=${me.value.name} /><${Asking} />`}<${Notes} />`;
 }
 
 async function begin() {

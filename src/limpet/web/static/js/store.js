@@ -36,8 +36,8 @@ export const job = signal({ file: {} });
 export const progress = signal({});
 export const offsets = signal({});
 export const height = signal(null);
-/** Fields that only Limpet has: layer and so on; an empty object where there are none. */
-export const extra = signal({});
+/** How the last print ended, as `lastPrint` of `/api/job` tells it; null when there was none. */
+export const lastPrint = signal(null);
 /** Heater -> `{actual, target}`, as last reported. */
 export const heat = signal({});
 /** The question that the printer asks: `{text, choices}`, or null. */

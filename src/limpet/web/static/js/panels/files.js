@@ -44,9 +44,9 @@ export function Files() {
         <${Card}
             title="Files"
             kind="files"
-            actions=${may("FILES_UPLOAD") &&
-            html`<${Button} icon="folderAdd" label="New folder" onClick=${() => (creating.value = true)} />
-                <${UploadButton} path=${path} kind="main">Upload<//>`}
+            actions=${html`<a class="button quiet" href="#/history">Past prints</a>
+                ${may("FILES_UPLOAD") && html`<${Button} icon="folderAdd" label="New folder" onClick=${() => (creating.value = true)} />
+                <${UploadButton} path=${path} kind="main">Upload<//>`}`}
         >
             <div class="finder">
                 <div class="with-icon">

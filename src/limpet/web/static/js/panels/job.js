@@ -2,8 +2,8 @@
 
 import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { get, inPath, post } from "../api.js";
-import { attempt, Bar, Button, Card, Confirm, Facts } from "../parts.js";
-import { connection, extra, filesChanged, flags, fraction, height, isOperational, isPrinting, job, may, progress, state } from "../store.js";
+import { attempt, Bar, Button, Card, Confirm, Facts, Notice } from "../parts.js";
+import { connection, filesChanged, flags, fraction, height, isOperational, isPrinting, job, lastPrint, may, progress, state } from "../store.js";
 import { clock, duration, finePercent, percent, plain, size, whole } from "../words.js";
 import { Thumbnail } from "./thumbnail.js";
 import { UploadButton } from "./uploads.js";
@@ -12,23 +12,41 @@ export const command = (name, more = {}) => attempt(() => post("/api/job", { com
 
 export function Job() {
     const { file } = job.value;
-    if (!file?.path && !isPrinting.value) return html`<${NoFile} />`;
+    if (isPrinting.value) {
+        return html`<${Card} title=${state.value.text} kind="job"><${About} file=${file} /><${Progress} /><//>`;
+    }
     return html`
-        <${Card} title=${isPrinting.value ? state.value.text : "Job"} kind="job">
-            <${About} file=${file} />
-            ${isPrinting.value ? html`<${Progress} />` : html`<${Ready} />`}
+        <${Card} title="Job" kind="job">
+            <${Last} />
+            ${file?.path ? html`<${About} file=${file} /><${Ready} />` : html`<${NoFile} />`}
+        <//>
+    `;
+}
+
+/** How the last print ended, when that was not as it should have been; it may go on if it was lost. */
+function Last() {
+    const last = lastPrint.value;
+    const seen = useSignal(null);
+    if (!last || last.outcome !== "failed" || seen.value === last.endedAt) return null;
+    const goOn = () => command("recover");
+    return html`
+        <${Notice} kind="bad" title=${`${last.file.display ?? last.file.name} was not finished`}>
+            <p>${last.message}, ${clock(last.endedAt)}.</p>
+            ${last.hint && html`<p>${last.hint}</p>`}
+            <div class="row">
+                ${last.hint && may("PRINT") && html`<${Button} small icon="play" disabled=${!isOperational.value} onClick=${goOn}>Go on with it<//>`}
+                <${Button} small kind="quiet" onClick=${() => (seen.value = last.endedAt)}>Dismiss<//>
+            </div>
         <//>
     `;
 }
 
 const NoFile = () => html`
-    <${Card} title="Job" kind="job">
-        <p class="soft">No file is selected. Drop one anywhere on this page, or choose one that is there.</p>
-        <div class="row">
-            ${may("FILES_UPLOAD") && html`<${UploadButton} select=${true} kind="main" />`}
-            ${may("FILES_LIST") && html`<a class="button" href="#/files">Choose a file</a>`}
-        </div>
-    <//>
+    <p class="soft">No file is selected. Drop one anywhere on this page, or choose one that is there.</p>
+    <div class="row">
+        ${may("FILES_UPLOAD") && html`<${UploadButton} select=${true} kind="main" />`}
+        ${may("FILES_LIST") && html`<a class="button" href="#/files">Choose a file</a>`}
+    </div>
 `;
 
 /** What is known about the file besides its name; null before it is. */
@@ -87,9 +105,8 @@ function Ready() {
 }
 
 function Progress() {
-    const { printTime, printTimeLeft } = progress.value;
+    const { printTime, printTimeLeft, layer, layers } = progress.value;
     const done = fraction.value;
-    const { layer, layers } = layerOf(extra.value);
     const ends = Number.isFinite(printTimeLeft) && !flags.value.paused ? clock(Date.now() / 1000 + printTimeLeft) : null;
     return html`
         <div class="progress">
@@ -101,17 +118,12 @@ function Progress() {
                 ["Time left", Number.isFinite(printTimeLeft) ? duration(printTimeLeft) : done === null ? null : "not known yet"],
                 ["Done at", ends],
                 ["Printing for", Number.isFinite(printTime) ? duration(printTime) : null],
-                ["Layer", layer === null ? null : layers ? `${whole(layer)} of ${whole(layers)}` : whole(layer)],
+                ["Layer", !Number.isFinite(layer) ? null : layers ? `${whole(layer)} of ${whole(layers)}` : whole(layer)],
                 ["Height", height.value === null ? null : `${plain(height.value)} mm`],
             ]}
         />
         ${may("PRINT") && html`<${Brakes} />`}
     `;
-}
-
-function layerOf(known) {
-    const layer = known.layer ?? null;
-    return { layer: layer?.current ?? layer, layers: layer?.total ?? known.layers ?? null };
 }
 
 /** Pause, resume and cancel; cancelling is asked once more. */

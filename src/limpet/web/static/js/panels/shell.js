@@ -46,11 +46,14 @@ function skip(event) {
     document.getElementById("main").focus();
 }
 
+/** Past prints belong to the files. */
+const shown = () => (route.value[0] === "history" ? "files" : route.value[0]);
+
 const Views = () => html`
     <nav class="views" aria-label="Views">
         ${VIEWS.filter(([, , , permission]) => may(permission)).map(
             ([path, name, icon]) => html`
-                <a key=${path} href=${`#/${path}`} aria-current=${route.value[0] === path ? "page" : undefined}>
+                <a key=${path} href=${`#/${path}`} aria-current=${shown() === path ? "page" : undefined}>
                     <${Icon} name=${icon} /><span>${name}</span>
                 </a>
             `,
