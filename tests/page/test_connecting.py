@@ -58,6 +58,8 @@ async def test_a_failure_has_its_reason_a_hint_and_the_last_lines(visit: Callabl
         current = await it.client.until(lambda current: current["error"] and current["state"] == "Offline after error")
         await it.sees(current["error"]["message"])
         await it.sees(current["error"]["hint"])
+        await expect(it.field("Port")).to_have_value(str(port))
+        await expect(it.field("Baudrate")).to_have_value("115200")
         await it.text("The last lines on the wire").click()
         await expect(it.page.get_by_label("The last lines on the wire", exact=True)).to_contain_text("> ")
 

@@ -54,11 +54,15 @@ async def test_all_printers_are_listed_with_their_states(tmp_path: Path) -> None
         printers = await listed(client)
 
     assert list(printers) == ["mini", "big"]
+    assert printers["big"].pop("temperatures").keys() >= {"tool0", "bed"}
+    assert set(printers["big"].pop("progress").values()) == {None}
     assert printers["big"] == {
         "id": "big",
         "name": "big",
         "default": False,
         "state": "Operational",
+        "text": "Operational",
+        "file": None,
         "port": "VIRTUAL",
         "baudrate": 115200,
         "error": None,

@@ -14,6 +14,7 @@ from limpet.settings import Reset
 from limpet.transports.ports import find
 from limpet.web.auth import base_of
 from limpet.web.call import Call, Refused, Route, answer, done, schema_of
+from limpet.web.shapes import HeaterInfo, ProgressInfo, heaters, progress, state_text
 
 _Id = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
 _Name = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -64,12 +65,19 @@ class Preferences(Struct, frozen=True, kw_only=True):
 
 
 class PrinterInfo(Struct, frozen=True, kw_only=True):
-    """One printer; `port` and `baudrate` are those of the connection, `url` is where it is an OctoPrint of its own."""
+    """One printer; `port` and `baudrate` are those of the connection, `url` is where it is an OctoPrint of its own.
+
+    `text`, `file`, `progress` and `temperatures` are what it is doing, as `/api/job` and `/api/printer` tell it.
+    """
 
     id: str
     name: str
     default: bool
     state: str
+    text: str
+    file: str | None
+    progress: ProgressInfo
+    temperatures: dict[str, HeaterInfo]
     port: str | None
     baudrate: int | None
     error: PrinterError | None
@@ -94,6 +102,10 @@ def info_of(fleet: Fleet, printer: Printer) -> PrinterInfo:
         name=row.name,
         default=printer is fleet.default,
         state=now.state,
+        text=state_text(now),
+        file=now.selected.display if now.selected is not None else None,
+        progress=progress(now),
+        temperatures=heaters(now.temperatures),
         port=now.port,
         baudrate=now.baudrate,
         error=error,

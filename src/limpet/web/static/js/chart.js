@@ -8,6 +8,8 @@ import { clock, exactClock, heaterName, tenths } from "./words.js";
 const library = () => import("../vendor/uplot.js").then((module) => module.default);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const HEIGHT = 15;
+/** Seconds that the chart is wide at least. */
+const SHORTEST = 60;
 
 /** A heater's colour is that of its name beside the chart. */
 export const colorOf = (id) => (id === "bed" ? "--bed" : id === "chamber" ? "--chamber" : id === "tool0" ? "--hot" : `--${id}`);
@@ -102,8 +104,12 @@ function look(told) {
     return {
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-        padding: [8, 8, 0, 0],
-        scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(50, (high ?? 0) * 1.08)] } },
+        padding: [8, 1.5 * rem(), 0, 0],
+        // What has just begun is not drawn as if it were an hour.
+        scales: {
+            x: { range: (_, oldest, newest) => [Math.min(oldest, newest - SHORTEST), newest] },
+            y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(50, (high ?? 0) * 1.08)] },
+        },
         axes: [
             { ...axis, values: (_, splits) => splits.map(splits[1] - splits[0] < 60 ? exactClock : clock), space: 6.5 * rem(), size: 2 * rem() },
             { ...axis, size: 2.6 * rem(), values: (_, splits) => splits.map((degrees) => `${degrees}°`) },

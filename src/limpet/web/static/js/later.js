@@ -6,8 +6,8 @@ import { note } from "./store.js";
 
 const loaded = new Map();
 
-/** A component that stands for the one that `load` will bring. */
-export const later = (load) =>
+/** A component that stands for the one that `load` will bring; `quiet` ones show nothing until it is there. */
+export const later = (load, quiet = false) =>
     function Later(props) {
         const [, draw] = useState(0);
         useEffect(() => {
@@ -21,6 +21,7 @@ export const later = (load) =>
             );
         }, []);
         const Part = loaded.get(load);
+        if (!Part && quiet) return null;
         return Part ? html`<${Part} ...${props} />` : html`<p class="loading"><${Spinner} /></p>`;
     };
 

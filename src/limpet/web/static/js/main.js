@@ -4,7 +4,7 @@ import { html, render, useEffect, useErrorBoundary } from "../vendor/preact.js";
 import { namedPrinter, root } from "./api.js";
 import { later, style } from "./later.js";
 import * as live from "./live.js";
-import { Asking } from "./panels/appkeys.js";
+import { Asking } from "./panels/asking.js";
 import { Printer } from "./panels/printer.js";
 import { Shell } from "./panels/shell.js";
 import { Button, Notes, Notice, Spinner } from "./parts.js";

@@ -1,6 +1,6 @@
 // The small parts that all views are made of.
 
-import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { html, useId, useState } from "../vendor/preact.js";
 import { Icon } from "./icons.js";
 import { dismiss, note, notes } from "./store.js";
 
@@ -165,49 +165,6 @@ export const Notice = ({ kind = "info", title, children, live }) => html`
         <div>${title && html`<strong>${title}</strong>`}${children}</div>
     </div>
 `;
-
-/** A dialog over the page; it keeps the focus, and Escape calls `onClose`. */
-export function Dialog({ title, onClose, children, kind = "" }) {
-    const ref = useRef(null);
-    const id = useId();
-    useEffect(() => {
-        const dialog = ref.current;
-        if (!dialog.open) dialog.showModal();
-        return () => dialog.close();
-    }, []);
-    const cancel = (event) => {
-        event.preventDefault();
-        onClose();
-    };
-    const outside = (event) => event.target === ref.current && onClose();
-    return html`
-        <dialog class=${`dialog ${kind}`} ref=${ref} aria-labelledby=${id} onCancel=${cancel} onPointerDown=${outside}>
-            <div class="inside">
-                <header>
-                    <h2 id=${id}>${title}</h2>
-                    <${Button} icon="close" label="Close" kind="quiet" onClick=${onClose} />
-                </header>
-                ${children}
-            </div>
-        </dialog>
-    `;
-}
-
-/** Asks once more; `onYes` may take its time. */
-export function Confirm({ title, yes, no = "No", onYes, onNo, children, kind = "danger" }) {
-    const confirm = async () => {
-        if ((await onYes()) !== false) onNo();
-    };
-    return html`
-        <${Dialog} title=${title} onClose=${onNo}>
-            <div class="text">${children}</div>
-            <div class="row end">
-                <${Button} onClick=${onNo}>${no}<//>
-                <${Button} kind=${kind} onClick=${confirm}>${yes}<//>
-            </div>
-        <//>
-    `;
-}
 
 /** What is told in passing. */
 export const Notes = () => html`

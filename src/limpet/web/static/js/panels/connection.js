@@ -1,6 +1,6 @@
 // Connecting: which port at which speed, what detection hears, why it failed, and how the line is doing.
 
-import { html, useComputed, useEffect, useSignal } from "../../vendor/preact.js";
+import { html, signal, useEffect } from "../../vendor/preact.js";
 import { patch, post } from "../api.js";
 import { Icon } from "../icons.js";
 import { ourPrinter, refresh } from "../live.js";
@@ -107,22 +107,24 @@ function stateWords({ state, port, baudrate }) {
     return `Greeting the printer${port ? ` on${at}` : ""} …`;
 }
 
+const chosen = { preferred: "", port: signal(AUTO), rate: signal("0"), profile: signal("_default"), remember: signal(false) };
+
 function Choices({ known }) {
     const { current, options } = known;
-    const port = useSignal(options.portPreference ?? AUTO);
-    const rate = useSignal(String(options.baudratePreference ?? 0));
-    const profile = useSignal(options.printerProfilePreference);
-    const remember = useSignal(false);
-    // What somebody else saves meanwhile is what is offered, unless another choice was made here.
+    // What somebody saves is what is offered from then on; until then what was chosen here stays, also when it fails.
     useEffect(() => {
-        port.value = options.portPreference ?? AUTO;
-        rate.value = String(options.baudratePreference ?? 0);
-        profile.value = options.printerProfilePreference;
+        const preferred = [options.portPreference, options.baudratePreference, options.printerProfilePreference];
+        if (chosen.preferred === preferred.join()) return;
+        chosen.preferred = preferred.join();
+        chosen.port.value = preferred[0] ?? AUTO;
+        chosen.rate.value = String(preferred[1] ?? 0);
+        chosen.profile.value = preferred[2];
     }, [options.portPreference, options.baudratePreference, options.printerProfilePreference]);
+    const { port, rate, profile, remember } = chosen;
     usePorts();
 
     const allowed = may("CONNECTION");
-    const rows = useComputed(() => portChoices(options.ports, options.portPreference, current.port));
+    const rows = portChoices(options.ports, options.portPreference, current.port);
     const go = () =>
         connect({
             port: port.value,
@@ -144,7 +146,7 @@ function Choices({ known }) {
                 go();
             }}
         >
-            <${Choice} label="Port" value=${port} options=${rows.value} disabled=${!allowed} />
+            <${Choice} label="Port" value=${port} options=${rows} disabled=${!allowed} />
             <div class="pair">
                 <${Choice}
                     label="Baudrate"

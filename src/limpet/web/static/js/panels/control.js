@@ -66,7 +66,7 @@ function Pad() {
                 <span class="axis pad-name" aria-hidden="true">Z</span>
             </div>
         </div>
-        <div class="row between">
+        <div class="row step">
             <fieldset class="segments">
                 <legend class="unseen">Step in mm</legend>
                 ${STEPS.map(

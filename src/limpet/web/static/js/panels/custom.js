@@ -2,7 +2,8 @@
 
 import { html, useSignal } from "../../vendor/preact.js";
 import { post } from "../api.js";
-import { attempt, Button, Card, Confirm } from "../parts.js";
+import { Confirm } from "../dialog.js";
+import { attempt, Button, Card } from "../parts.js";
 import { isOperational, settings } from "../store.js";
 
 export function Custom() {

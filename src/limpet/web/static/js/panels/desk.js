@@ -8,7 +8,7 @@ import { Control } from "./control.js";
 import { Job } from "./job.js";
 import { Temperatures } from "./temperatures.js";
 
-const Custom = later(() => import("./custom.js").then((found) => found.Custom));
+const Custom = later(() => import("./custom.js").then((found) => found.Custom), true);
 
 export const Desk = () => html`
     <div class="desk">

@@ -2,8 +2,9 @@
 
 import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { base, blob, get, hasKey, inPath, post, remove, upload } from "../api.js";
+import { Confirm, Dialog } from "../dialog.js";
 import { Icon } from "../icons.js";
-import { attempt, Button, Card, Confirm, Dialog, Facts, Form, Spinner, Text } from "../parts.js";
+import { attempt, Button, Card, Facts, Form, Spinner, Text } from "../parts.js";
 import { filesChanged, flags, isOperational, isPrinting, job, may, note } from "../store.js";
 import { date, duration, since, size } from "../words.js";
 import { command, filamentOf } from "./job.js";
@@ -114,7 +115,7 @@ function Entry({ entry }) {
     const selected = job.value.file?.path === entry.path && job.value.file?.origin === entry.origin;
     const look = () => (isFolder ? (folder.value = entry.path) : (open.value = "details"));
     return html`
-        <li class=${`entry ${selected ? "selected" : ""}`}>
+        <li class=${`entry ${isFolder ? "folder" : ""} ${selected ? "selected" : ""}`}>
             <button type="button" class="open" onClick=${look}>
                 <${Thumbnail} file=${entry} small />
                 <span class="what">

@@ -2,8 +2,9 @@
 
 import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { get, remove } from "../api.js";
+import { Confirm } from "../dialog.js";
 import { Icon } from "../icons.js";
-import { attempt, Button, Card, Confirm, Notice, Spinner } from "../parts.js";
+import { attempt, Button, Card, Notice, Spinner } from "../parts.js";
 import { lastPrint, may, note } from "../store.js";
 import { date, duration } from "../words.js";
 import { filamentOf } from "./job.js";

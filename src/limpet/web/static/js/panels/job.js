@@ -2,11 +2,14 @@
 
 import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { get, inPath, post } from "../api.js";
-import { attempt, Bar, Button, Card, Confirm, Facts, Notice } from "../parts.js";
+import { later } from "../later.js";
+import { attempt, Bar, Button, Card, Facts, Notice } from "../parts.js";
 import { connection, filesChanged, flags, fraction, height, isOperational, isPrinting, job, lastPrint, may, progress, state } from "../store.js";
 import { clock, duration, finePercent, percent, plain, size, whole } from "../words.js";
 import { Thumbnail } from "./thumbnail.js";
 import { UploadButton } from "./uploads.js";
+
+const Confirm = later(() => import("../dialog.js").then((found) => found.Confirm), true);
 
 export const command = (name, more = {}) => attempt(() => post("/api/job", { command: name, ...more }));
 
@@ -115,7 +118,7 @@ function Progress() {
         </div>
         <${Facts}
             facts=${[
-                ["Time left", Number.isFinite(printTimeLeft) ? duration(printTimeLeft) : done === null ? null : "not known yet"],
+                ["Time left", Number.isFinite(printTimeLeft) ? duration(printTimeLeft) : done === null ? null : html`<span class="soft">…</span>`],
                 ["Done at", ends],
                 ["Printing for", Number.isFinite(printTime) ? duration(printTime) : null],
                 ["Layer", !Number.isFinite(layer) ? null : layers ? `${whole(layer)} of ${whole(layers)}` : whole(layer)],

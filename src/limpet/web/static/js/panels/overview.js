@@ -3,9 +3,12 @@
 import { html, useEffect } from "../../vendor/preact.js";
 import { pageOf } from "../api.js";
 import { refresh } from "../live.js";
-import { awaySince, printers } from "../store.js";
+import { Bar } from "../parts.js";
+import { printers } from "../store.js";
+import { clock, duration, heaterName, percent, whole } from "../words.js";
 
 const INTERVAL = 2_000;
+const AT_WORK = ["Starting", "Printing", "Printing from SD", "Resuming", "Finishing"];
 
 export function Overview() {
     useEffect(() => {
@@ -15,22 +18,45 @@ export function Overview() {
         return () => clearInterval(timer);
     }, []);
     return html`
-        <ul class="printers" aria-busy=${awaySince.value > 0}>
+        <ul class="printers">
             ${printers.value.map((printer) => html`<li key=${printer.id}><${Tile} printer=${printer} /></li>`)}
         </ul>
     `;
 }
 
-function kindOf({ state, error }) {
+function kindOf({ state, text, error }) {
     if (error) return error.waiting ? "warn" : "bad";
-    if (state === "Operational") return "good";
-    return state === "Offline" ? "off" : "busy";
+    if (state !== "Operational") return state === "Offline" ? "off" : "busy";
+    return text === state ? "good" : AT_WORK.includes(text) ? "busy" : "warn";
 }
 
-const Tile = ({ printer }) => html`
-    <a class="card tile" href=${pageOf(printer.id)}>
-        <h2>${printer.name}</h2>
-        <p class=${`chip ${kindOf(printer)}`}>${printer.error?.waiting ? "Waiting for it" : printer.state}</p>
-        <p class="soft small">${printer.error ? printer.error.message : printer.port ?? "not connected"}</p>
-    </a>
-`;
+function Tile({ printer }) {
+    const { name, state, text, error, file, progress, temperatures, port } = printer;
+    const prints = state === "Operational" && text !== state;
+    const left = progress.printTimeLeft;
+    return html`
+        <a class="card tile" href=${pageOf(printer.id)}>
+            <h2>${name}</h2>
+            <p class=${`chip ${kindOf(printer)}`}>${error?.waiting ? "Waiting for it" : text}</p>
+            ${prints
+                ? html`
+                      <p class="cut">${file}</p>
+                      <${Bar} fraction=${(progress.completion ?? 0) / 100} label=${`Progress of ${name}`} />
+                      <p class="soft small number">
+                          ${[
+                              Number.isFinite(progress.completion) && percent(progress.completion / 100),
+                              Number.isFinite(left) && `${duration(left)} left, done at ${clock(Date.now() / 1000 + left)}`,
+                          ]
+                              .filter(Boolean)
+                              .join(" · ")}
+                      </p>
+                  `
+                : html`<p class="soft small">${error ? error.message : (port ?? "Not connected")}</p>`}
+            <p class="soft small number">
+                ${Object.entries(temperatures)
+                    .map(([id, { actual, target }]) => `${heaterName(id, "tool1" in temperatures)} ${whole(actual)}${target > 0 ? ` → ${whole(target)}` : ""} °C`)
+                    .join(" · ")}
+            </p>
+        </a>
+    `;
+}

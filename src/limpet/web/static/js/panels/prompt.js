@@ -2,7 +2,8 @@
 
 import { html } from "../../vendor/preact.js";
 import { post } from "../api.js";
-import { attempt, Button, Dialog } from "../parts.js";
+import { Dialog } from "../dialog.js";
+import { attempt, Button } from "../parts.js";
 import { may, prompt } from "../store.js";
 
 const PATH = "/api/plugin/action_command_prompt";

@@ -3,12 +3,12 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { namedPrinter, pageOf, root } from "../api.js";
 import { Icon, Mark } from "../icons.js";
+import { later } from "../later.js";
 import { Button, Notice } from "../parts.js";
 import { logOut } from "../people.js";
 import { route } from "../route.js";
-import { awaySince, flags, isPrinting, may, me, printers, state } from "../store.js";
+import { awaySince, flags, isPrinting, may, me, printers, prompt, state } from "../store.js";
 import { duration } from "../words.js";
-import { Prompt } from "./prompt.js";
 import { Stop } from "./stop.js";
 import { Uploads } from "./uploads.js";
 
@@ -18,6 +18,8 @@ const VIEWS = [
     ["terminal", "Terminal", "terminal", "MONITOR_TERMINAL"],
     ["settings", "Settings", "settings", "STATUS"],
 ];
+
+const Prompt = later(() => import("./prompt.js").then((found) => found.Prompt), true);
 
 export const Shell = ({ printer, children }) => html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
@@ -38,7 +40,7 @@ export const Shell = ({ printer, children }) => html`
     </header>
     <${Away} />
     <main id="main" tabindex="-1">${children}</main>
-    ${printer && html`<${Uploads} /><${Prompt} />`}
+    ${printer && html`<${Uploads} />${prompt.value && html`<${Prompt} />`}`}
 `;
 
 function skip(event) {

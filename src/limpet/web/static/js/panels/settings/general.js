@@ -2,8 +2,9 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { post } from "../../api.js";
+import { Confirm } from "../../dialog.js";
 import { refresh } from "../../live.js";
-import { attempt, Button, Card, Choice, Confirm, Form, Switch, Text } from "../../parts.js";
+import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { may, note, settings } from "../../store.js";
 import { useAnswer } from "./loading.js";
 

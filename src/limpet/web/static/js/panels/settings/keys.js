@@ -2,7 +2,8 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { post, remove } from "../../api.js";
-import { attempt, Button, Card, Confirm, Form, Notice, Text } from "../../parts.js";
+import { Confirm } from "../../dialog.js";
+import { attempt, Button, Card, Form, Notice, Text } from "../../parts.js";
 import { me } from "../../store.js";
 import { date } from "../../words.js";
 import { useAnswer } from "./loading.js";

@@ -2,8 +2,9 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { pageOf, patch, post, remove } from "../../api.js";
+import { Confirm, Dialog } from "../../dialog.js";
 import { refresh } from "../../live.js";
-import { attempt, Button, Card, Choice, Confirm, Dialog, Form, Switch, Text } from "../../parts.js";
+import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { connection, note, printers } from "../../store.js";
 
 const RESETS = [

@@ -2,7 +2,8 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { patch, post, remove } from "../../api.js";
-import { attempt, Button, Card, Choice, Confirm, Dialog, Form, Switch, Text } from "../../parts.js";
+import { Confirm, Dialog } from "../../dialog.js";
+import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { note } from "../../store.js";
 import { plain } from "../../words.js";
 import { useAnswer } from "./loading.js";

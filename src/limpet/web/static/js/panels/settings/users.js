@@ -2,7 +2,8 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { post, put, remove } from "../../api.js";
-import { attempt, Button, Card, Confirm, Dialog, Facts, Form, Switch, Text } from "../../parts.js";
+import { Confirm, Dialog } from "../../dialog.js";
+import { attempt, Button, Card, Facts, Form, Switch, Text } from "../../parts.js";
 import { me, note } from "../../store.js";
 import { useAnswer } from "./loading.js";
 

@@ -1,0 +1,49 @@
+// What lies over the page until it is answered; the emergency stop stays in reach.
+
+import { html, useEffect, useId, useRef } from "../vendor/preact.js";
+import { Stop } from "./panels/stop.js";
+import { Button } from "./parts.js";
+
+/** A dialog over the page; it keeps the focus, and Escape calls `onClose`. */
+export function Dialog({ title, onClose, children, kind = "" }) {
+    const ref = useRef(null);
+    const id = useId();
+    useEffect(() => {
+        const dialog = ref.current;
+        if (!dialog.open) dialog.showModal();
+        return () => dialog.close();
+    }, []);
+    const cancel = (event) => {
+        event.preventDefault();
+        onClose();
+    };
+    const outside = (event) => event.target === ref.current && onClose();
+    return html`
+        <dialog class=${`dialog ${kind}`} ref=${ref} aria-labelledby=${id} onCancel=${cancel} onPointerDown=${outside}>
+            <div class="inside">
+                <header>
+                    <h2 id=${id}>${title}</h2>
+                    <${Stop} />
+                    <${Button} icon="close" label="Close" kind="quiet" onClick=${onClose} />
+                </header>
+                ${children}
+            </div>
+        </dialog>
+    `;
+}
+
+/** Asks once more; `onYes` may take its time. */
+export function Confirm({ title, yes, no = "No", onYes, onNo, children, kind = "danger" }) {
+    const confirm = async () => {
+        if ((await onYes()) !== false) onNo();
+    };
+    return html`
+        <${Dialog} title=${title} onClose=${onNo}>
+            <div class="text">${children}</div>
+            <div class="row end">
+                <${Button} onClick=${onNo}>${no}<//>
+                <${Button} kind=${kind} onClick=${confirm}>${yes}<//>
+            </div>
+        <//>
+    `;
+}
