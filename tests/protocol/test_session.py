@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from limpet.protocol.events import Event, LineReceived, LineSent, PrinterRestarted, SessionEnded, SessionOpened
 from limpet.protocol.patience import SILENCE
-from limpet.protocol.session import GREETING_TIME, MAX_LINE, MAX_RESENDS, Session
+from limpet.protocol.session import GREETING_TIME, MAX_LINE, Session
+from limpet.protocol.stream import MAX_RESENDS
 from limpet.protocol.window import HISTORY, LEAST_CAUTION, RECEIVE_BUFFER, Flow
 
 HELLO = b"\nN0 M110 N0*125\n"
