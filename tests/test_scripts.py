@@ -77,6 +77,14 @@ def test_a_script_comes_to_its_lines(text: str, sent: list[str]) -> None:
     assert run(text, pause_position=position, pause_temperature={"tool0": 200.0, "bed": 60.0}) == sent
 
 
+def test_a_script_knows_how_hot_it_is() -> None:
+    text = "M117 {{ last_temperature[0].actual }} {{ last_temperature.b.target }} {{ pause_temperature[0].target }}"
+    values = values_for(
+        "_default", ONE, {"pause_temperature": {"tool0": 200.0}}, heaters={"tool0": (90.0, 0.0), "bed": (59.5, 60.0)}
+    )
+    assert lines("script", {"script": text}, values) == ["M117 90.0 60.0 200.0"]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

@@ -238,7 +238,8 @@ class Fleet:
 
     def script(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
         """The lines of a script. Raises BadScript."""
-        values = values_for(self.profile_id(printer), self.profile(printer), context)
+        heaters = printer.snapshot.temperatures
+        values = values_for(self.profile_id(printer), self.profile(printer), context, heaters=heaters)
         return lines(name, self.scripts(printer), {**values, "script": {"type": "gcode", "name": name}})
 
     def _script_lines(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:

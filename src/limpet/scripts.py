@@ -95,10 +95,19 @@ def lines(name: str, scripts: Mapping[str, str], values: Mapping[str, Any]) -> l
     return commands
 
 
-def values_for(profile_id: str, profile: Profile, context: Mapping[str, Any]) -> dict[str, Any]:
-    """What a script may refer to, by OctoPrint's names; `context` is what the moment adds, heaters by our names."""
-    temperatures = {
-        _heater(heater): {"target": target, "actual": None}
+Heaters = Mapping[str, tuple[float | None, float | None]]
+
+
+def values_for(
+    profile_id: str, profile: Profile, context: Mapping[str, Any], *, heaters: Heaters | None = None
+) -> dict[str, Any]:
+    """What a script may refer to, by OctoPrint's names; `context` is what the moment adds, and `heaters` are as they
+    are now, (actual, target) by our names."""
+    last = {
+        _heater(heater): {"actual": actual, "target": target} for heater, (actual, target) in (heaters or {}).items()
+    }
+    paused = {
+        _heater(heater): {**last.get(_heater(heater), {"actual": None}), "target": target}
         for heater, target in context.get("pause_temperature", {}).items()
     }
     nowhere = dict.fromkeys("xyzeft")
@@ -107,14 +116,15 @@ def values_for(profile_id: str, profile: Profile, context: Mapping[str, Any]) ->
         "last_position": context.get("pause_position") or nowhere,
         "pause_position": nowhere,
         **context,
-        "pause_temperature": temperatures,
-        "last_temperature": temperatures,
+        "pause_temperature": paused,
+        "last_temperature": last,
     }
 
 
 def _heater(name: str) -> int | str:
     """OctoPrint's name in temperatures: 0, 1 ..., "b", "c"."""
-    return int(name.removeprefix("tool")) if name.startswith("tool") else name[0]
+    number = name.removeprefix("tool")
+    return int(number) if number.isdecimal() else {"bed": "b", "chamber": "c"}.get(name, name)
 
 
 def _profile(id: str, profile: Profile) -> dict[str, Any]:

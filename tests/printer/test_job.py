@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from limpet.gcodefile.analysis import Analysis, Layer, Point, Summary
 from limpet.printer.course import JOB
@@ -570,3 +573,63 @@ def test_a_print_gives_way_to_another_without_a_word_to_the_printer() -> None:
     play.job.replace(play.now)
     assert play.give() is None
     assert play.end() == ("cancelled", "cancelled", "It was started again")
+
+
+# -- whatever happens --
+
+NEXT = {
+    "Starting": {"Printing", "Pausing", "Paused", "Cancelling"},
+    "Printing": {"Pausing", "Paused", "Finishing", "Cancelling"},
+    "Pausing": {"Paused", "Cancelling"},
+    "Paused": {"Resuming", "Printing", "Cancelling"},
+    "Resuming": {"Printing", "Pausing", "Cancelling"},
+    "Finishing": {"Cancelling"},
+    "Cancelling": set(),
+}
+DEEDS = ("give", "acknowledge", "pause", "resume", "cancel", "paused", "resumed", "disturb", "locate", "report")
+MOVES = [f"G1 X{number}" for number in range(6)]
+
+
+def do(play: Play, deed: str, sent: list[str]) -> None:
+    job, now = play.job, play.now
+    match deed:
+        case "give":
+            sent += [text] if (text := play.give()) is not None else []
+        case "acknowledge":
+            job.acknowledged()
+        case "pause":
+            job.pause(now)
+        case "resume":
+            job.resume(now)
+        case "cancel":
+            job.cancel(now)
+        case "paused":
+            job.paused_by_printer(now)
+        case "resumed":
+            job.resumed_by_printer(now)
+        case "disturb":
+            job.disturb("G28")
+        case "locate":
+            job.located(AXES)
+        case "report":
+            job.report(now)
+
+
+@given(st.lists(st.sampled_from(DEEDS + ("give", "acknowledge") * 6), max_size=80))
+def test_whatever_is_done_to_it_no_line_is_lost_doubled_or_out_of_order(deeds: list[str]) -> None:
+    play, sent = Play("\n".join(MOVES), scripts=SCRIPTS), list[str]()
+    for deed in deeds:
+        do(play, deed, sent)
+        moves = [text for text in sent if text in MOVES]
+        assert moves == MOVES[: len(moves)]
+    phases = play.phases()
+    assert all(after in NEXT[before] for before, after in pairwise(phases)), phases
+
+    for _ in range(50):  # From wherever it is, it comes to its end.
+        do(play, "resume", sent)
+        do(play, "give", sent)
+        do(play, "acknowledge", sent)
+    outcome, _, _ = play.end()
+    moves = [text for text in sent if text in MOVES]
+    assert outcome == ("cancelled" if "cancel" in deeds and moves != MOVES else outcome)
+    assert outcome != "done" or moves == MOVES
