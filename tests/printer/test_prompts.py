@@ -91,6 +91,15 @@ async def test_an_answer_goes_to_the_printer_which_goes_on() -> None:
         assert "G1 X2" in play.sent
 
 
+async def test_a_cancel_does_not_wait_for_an_answer() -> None:
+    async with playing(instant=True, prompts=True, emergency_parser=True) as play:
+        play.start("G1 X1\nM600\nG1 X2\n")
+        await eventually(lambda: play.printer.snapshot.prompt is not None)
+        play.printer.cancel()
+        assert (await play.end()).outcome == "cancelled"
+        assert "G1 X2" not in play.sent
+
+
 async def test_nothing_asked_is_not_answered(printer: Printer) -> None:
     with pytest.raises(Conflict):
         printer.answer(0)

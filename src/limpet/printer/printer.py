@@ -337,7 +337,8 @@ class Printer:
         printing = self._under_way("cancel")
         printing.job.cancel(printing.now())
         link = self._connection.link
-        if link is not None and (link.waits_for_heat or isinstance(printing.job, CardJob)):
+        asks = self.snapshot.prompt is not None
+        if link is not None and (asks or link.waits_for_heat or isinstance(printing.job, CardJob)):
             self._send_urgent(Command("M108"))
         self._go_on(printing)
 
