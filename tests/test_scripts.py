@@ -90,6 +90,8 @@ def test_a_script_knows_how_hot_it_is() -> None:
     [
         ("G28\n{% if x %}\nG1", "line 3: unexpected end of template"),
         ("G28\n{{ x|eval }}", "line 2: no filter named 'eval'"),
+        ("G28\nM117 \ud800", "line 2: half a character"),
+        ("G28\n{{ 1 }} \x00", "line 2: a command is one line without control characters"),
         ("G28\nM117 \x07", "line 2: a command is one line without control characters"),
         ("M117 " + 300 * "x", "line 1: a command is at most 256 bytes"),
         ("G28\n{% snippet 'nope' %}", "line 2: there is no snippet nope"),

@@ -156,8 +156,11 @@ def _profile(id: str, profile: Profile) -> dict[str, Any]:
 def _check_lines(name: str, text: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         try:
+            line.encode()
             # A line of a template may come to less than it is long.
-            clean(line if "{" not in line else line[:1])
+            clean(line if "{" not in line else "".join(each for each in line if each < " "))
+        except UnicodeEncodeError:
+            raise BadScript(name, f"line {number}: half a character") from None
         except ValueError as error:
             raise BadScript(name, f"line {number}: {error}") from None
 
