@@ -95,3 +95,20 @@ async def test_who_may_do_less_sees_less(visit: Callable[..., Visit]) -> None:
         sections = it.page.get_by_role("navigation", name="Settings")
         await expect(sections.get_by_role("link", name="Account")).to_be_visible()
         await expect(sections.get_by_role("link", name="Users")).to_have_count(0)
+
+
+async def test_a_script_is_written(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("400 (Bad Request)")
+        await it.view("Settings")
+        await it.section("General")
+        await it.field("When").select_option("When a print is done")
+        scripts = it.card("Scripts of this printer")
+        await it.field("G-code").fill("{% if %}")
+        await scripts.get_by_role("button", name="Save").click()
+        await expect(scripts.get_by_role("alert")).to_be_visible()
+        await it.field("G-code").fill("M117 done")
+        await scripts.get_by_role("button", name="Save").click()
+        await it.sees("Saved.")
+        gcode = (await it.client.get("/api/settings")).json()["scripts"]["gcode"]
+        assert gcode["afterPrintDone"] == "M117 done"

@@ -140,3 +140,31 @@ async def test_time_filament_layers_and_the_picture_of_a_file_are_shown(visit: C
         await expect(job).to_contain_text("m of filament")
         await expect(job.locator("img")).to_be_visible()
         assert await job.locator("img").evaluate("picture => picture.naturalWidth") == 16
+
+
+async def test_what_the_printer_asks_is_answered_by_a_button(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        for text in ("prompt_begin <b>Filament</b> changed?", "prompt_button Yes", "prompt_button No", "prompt_show"):
+            await it.client.post("/api/printer/command", {"command": f"!!DEBUG:action_custom {text}"})
+        await it.sees("<b>Filament</b> changed?")
+        # Whoever comes later is asked as well.
+        await it.page.reload()
+        await it.page.get_by_role("dialog").get_by_role("button", name="No").click()
+        await it.wrote("M876 S1")
+        await expect(it.page.get_by_role("dialog")).to_have_count(0)
+
+        await it.client.post("/api/printer/command", {"command": "!!DEBUG:action_custom notification Nozzle is clean"})
+        await it.sees("The printer says: Nozzle is clean")
+
+
+async def test_the_layer_of_a_print_is_shown(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.005\n", analyse=True) as it:
+        await it.connect()
+        await it.upload("Upload a file", {"cube.gcode": sliced()})
+        await expect(it.card("Job")).to_contain_text("about 1 h 05 min", timeout=30_000)
+        await it.button("Print").click()
+        await it.state_is("Printing")
+        await expect(it.card("Printing")).to_contain_text("of 50", timeout=20_000)
+        await expect(it.card("Printing")).to_contain_text("mm")
+        await expect(it.card("Printing")).to_contain_text("Done at")

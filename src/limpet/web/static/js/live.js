@@ -19,7 +19,7 @@ export const ourPrinter = () =>
 
 /** Ask for all that the push does not tell. */
 export function load() {
-    for (const ask of [refresh.printers, refresh.connection, refresh.settings, refresh.lastPrint]) ask();
+    for (const ask of [refresh.printers, refresh.connection, refresh.settings, refresh.lastPrint, refresh.prompt]) ask();
 }
 
 /** Follow the printer of this page, until the page is left; at once, when somebody has logged in again. */
@@ -37,7 +37,7 @@ export function start() {
         },
         current: take,
         event: ({ type, payload }) => EVENTS[type]?.(payload),
-        plugin: ({ plugin, data }) => plugin === "action_command_prompt" && takePrompt(data),
+        plugin: ({ plugin, data }) => PLUGINS[plugin]?.(data),
     });
     document.addEventListener("visibilitychange", () => {
         push?.want({ throttle: document.hidden ? HIDDEN_THROTTLE : 1 });
@@ -84,9 +84,14 @@ function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], 
     }
 }
 
-function takePrompt({ action, text, choices }) {
-    store.prompt.value = action === "show" ? { text, choices: choices ?? [] } : null;
-}
+const PLUGINS = {
+    action_command_prompt({ action, text, choices }) {
+        store.prompt.value = action === "show" ? { text, choices: choices ?? [] } : null;
+    },
+    action_command_notification({ message }) {
+        if (message) store.note(`The printer says: ${message}`);
+    },
+};
 
 /** A request that is asked again when it was wanted meanwhile, and never twice at once. */
 function asked(path, permission, take) {
@@ -120,6 +125,9 @@ export const refresh = {
     printers: asked("/api/limpet/printers", "STATUS", ({ printers }) => store.keep(store.printers, printers)),
     settings: asked("/api/settings", "SETTINGS_READ", (content) => store.keep(store.settings, content)),
     lastPrint: asked("/api/job", "STATUS", ({ lastPrint }) => store.keep(store.lastPrint, lastPrint ?? null)),
+    prompt: asked("/api/plugin/action_command_prompt", "PLUGIN_ACTION_COMMAND_PROMPT_INTERACT", ({ text, choices }) => {
+        store.prompt.value = text === undefined ? null : { text, choices: choices ?? [] };
+    }),
     profile: asked(
         () => `/api/printerprofiles/${store.connection.value?.current.printerProfile ?? "_default"}`,
         "CONNECTION",
@@ -141,7 +149,10 @@ const EVENTS = {
         refresh.connection();
         refresh.lastPrint();
     },
-    Disconnected: () => refresh.connection(),
+    Disconnected: () => {
+        store.prompt.value = null;
+        refresh.connection();
+    },
     Error: () => refresh.connection(),
     ConnectionsAutorefreshed: () => {
         refresh.ports();

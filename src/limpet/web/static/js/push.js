@@ -2,6 +2,7 @@
 
 import { base } from "./api.js";
 
+const PLUGINS = ["action_command_prompt", "action_command_notification"];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 5_000;
 /** The server says something at least every 25 s (a ping, which a page cannot see), so only a dead network is silent. */
@@ -20,7 +21,7 @@ export function listen(who, handle, at = base) {
 
     const say = (message) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
     const sayWish = () => {
-        say({ subscribe: { state: { logs: wish.logs, messages: false }, events: true, plugins: ["action_command_prompt"] } });
+        say({ subscribe: { state: { logs: wish.logs, messages: false }, events: true, plugins: PLUGINS } });
         say({ throttle: wish.throttle });
     };
 

@@ -187,6 +187,11 @@ function Details({ entry, onClose, onDelete }) {
         await post(addressOf(entry), { command: "move", destination: target.value });
         onClose();
     };
+    const toCard = () =>
+        attempt(async () => {
+            await post(addressOf(entry), { command: "uploadSd" });
+            onClose();
+        }, `${titleOf(entry)} is being written to the printer's card.`);
     const choose = () =>
         attempt(async () => {
             await select(entry);
@@ -212,6 +217,8 @@ function Details({ entry, onClose, onDelete }) {
                 ${may("FILES_DELETE") && html`<${Button} kind="danger" icon="trash" onClick=${onDelete}>Delete<//>`}
                 ${entry.origin !== CARD && may("FILES_UPLOAD") && may("FILES_DELETE") && !moving.value &&
                 html`<${Button} icon="edit" onClick=${() => (moving.value = true)}>Move<//>`}
+                ${entry.origin !== CARD && may("FILES_UPLOAD") && flags.value.sdReady &&
+                html`<${Button} icon="upload" disabled=${!idle} onClick=${toCard}>To the printer's card<//>`}
                 ${entry.origin !== CARD && may("FILES_DOWNLOAD") && html`<${Button} icon="download" onClick=${() => attempt(() => download(entry))}>Download<//>`}
                 ${may("FILES_SELECT") && html`<${Button} icon="check" disabled=${!idle} onClick=${choose}>Select<//>`}
                 ${may("PRINT") && may("FILES_SELECT") && html`<${Button} kind="main" icon="play" disabled=${!idle} onClick=${() => print(entry)}>Print<//>`}

@@ -108,7 +108,7 @@ function Ready() {
 }
 
 function Progress() {
-    const { printTime, printTimeLeft, layer, layers } = progress.value;
+    const { printTime, printTimeLeft, layer, layers, z = height.value } = progress.value;
     const done = fraction.value;
     const ends = Number.isFinite(printTimeLeft) && !flags.value.paused ? clock(Date.now() / 1000 + printTimeLeft) : null;
     return html`
@@ -122,7 +122,7 @@ function Progress() {
                 ["Done at", ends],
                 ["Printing for", Number.isFinite(printTime) ? duration(printTime) : null],
                 ["Layer", !Number.isFinite(layer) ? null : layers ? `${whole(layer)} of ${whole(layers)}` : whole(layer)],
-                ["Height", height.value === null ? null : `${plain(height.value)} mm`],
+                ["Height", Number.isFinite(z) ? `${plain(z)} mm` : null],
             ]}
         />
         ${may("PRINT") && html`<${Brakes} />`}

@@ -18,7 +18,7 @@ export function Prompt() {
         <${Dialog} title="The printer asks" onClose=${() => (prompt.value = null)}>
             <p class="lead">${asked.text}</p>
             <div class="row end">
-                ${asked.choices.map((text, at) => html`<${Button} key=${at} disabled=${!may("CONTROL")} onClick=${() => choose(at)}>${text}<//>`)}
+                ${asked.choices.map((text, at) => html`<${Button} key=${at} disabled=${!may("PLUGIN_ACTION_COMMAND_PROMPT_INTERACT")} onClick=${() => choose(at)}>${text}<//>`)}
             </div>
         <//>
     `;

@@ -5,7 +5,7 @@ import { post } from "../../api.js";
 import { Confirm } from "../../dialog.js";
 import { refresh } from "../../live.js";
 import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
-import { may, note, settings } from "../../store.js";
+import { isPrinting, may, note, settings } from "../../store.js";
 import { useAnswer } from "./loading.js";
 
 const COLORS = ["default", "red", "orange", "yellow", "green", "blue", "violet", "white"];
@@ -57,14 +57,15 @@ function Camera({ known }) {
     `;
 }
 
-/** G-code that is sent at certain moments; each is a text. */
+/** G-code that is sent at certain moments, by name. */
 function Scripts({ scripts }) {
-    const names = Object.keys(scripts);
-    if (!names.length) return null;
+    const names = [...new Set([...Object.keys(WORDS), ...Object.keys(scripts)])];
+    const name = useSignal(names[0]);
     return html`
-        <${Card} title="Scripts">
-            <p class="soft">G-code that is sent by itself when something happens.</p>
-            ${names.map((name) => html`<${Script} key=${name} name=${name} text=${scripts[name]} />`)}
+        <${Card} title="Scripts of this printer">
+            <p class="soft">G-code that is sent by itself at certain moments; placeholders are those of OctoPrint.</p>
+            <${Choice} label="When" value=${name} options=${names.map((each) => [each, WORDS[each] ?? each])} />
+            <${Script} key=${name.value} name=${name.value} text=${scripts[name.value]} />
         <//>
     `;
 }
@@ -73,22 +74,21 @@ const WORDS = {
     afterPrinterConnected: "After connecting",
     beforePrinterDisconnected: "Before disconnecting",
     beforePrintStarted: "Before a print",
-    afterPrintDone: "After a print",
-    afterPrintCancelled: "After a print was cancelled",
-    afterPrintPaused: "After pausing",
-    beforePrintResumed: "Before resuming",
+    afterPrintDone: "When a print is done",
+    afterPrintCancelled: "When a print was cancelled",
+    afterPrintPaused: "When a print has paused",
+    beforePrintResumed: "Before a paused print goes on",
     beforeToolChange: "Before a tool change",
     afterToolChange: "After a tool change",
 };
 
 function Script({ name, text }) {
     const value = useSignal(text ?? "");
-    const id = `script-${name}`;
     return html`
-        <${Form} label=${WORDS[name] ?? name} submit="Save" onSubmit=${() => save({ scripts: { gcode: { [name]: value.value } } })}>
+        <${Form} label="Script" submit="Save" onSubmit=${() => save({ scripts: { gcode: { [name]: value.value } } })}>
             <div class="field">
-                <label for=${id}>${WORDS[name] ?? name}</label>
-                <textarea id=${id} rows="4" spellcheck=${false} value=${value.value} onInput=${({ currentTarget }) => (value.value = currentTarget.value)}></textarea>
+                <label for="script">G-code</label>
+                <textarea id="script" rows="8" spellcheck=${false} value=${value.value} onInput=${({ currentTarget }) => (value.value = currentTarget.value)}></textarea>
             </div>
         <//>
     `;
@@ -99,17 +99,22 @@ function Commands() {
     const asking = useSignal(null);
     const commands = Object.values(all ?? {}).flat();
     if (!commands.length) return null;
-    const run = ({ source, action, name }) => attempt(() => post(`/api/system/commands/${source}/${action}`, {}), `${name}: done.`);
+    const run = ({ source, action, name }, confirm) =>
+        attempt(() => post(`/api/system/commands/${source}/${action}`, confirm ? { confirm } : {}), `${name}: done.`);
+    // What ends Limpet ends a print with it.
+    const warning = ({ source }) => source === "core" && isPrinting.value && "A print is under way; it would be lost.";
+    const press = (each) => (each.confirm || warning(each) ? (asking.value = each) : run(each));
     return html`
         <${Card} title="Commands of the system">
             <div class="row">
                 ${commands.map(
-                    (each) => html`<${Button} key=${each.action} onClick=${() => (each.confirm ? (asking.value = each) : run(each))}>${each.name}<//>`,
+                    (each) => html`<${Button} key=${each.action} onClick=${() => press(each)}>${each.name}<//>`,
                 )}
             </div>
             ${asking.value &&
-            html`<${Confirm} title=${asking.value.name} yes=${asking.value.name} onYes=${() => run(asking.value)} onNo=${() => (asking.value = null)}>
-                <p>${asking.value.confirm}</p>
+            html`<${Confirm} title=${asking.value.name} yes=${asking.value.name} onYes=${() => run(asking.value, true)} onNo=${() => (asking.value = null)}>
+                ${asking.value.confirm && html`<p>${asking.value.confirm}</p>`}
+                ${warning(asking.value) && html`<p class="error">${warning(asking.value)}</p>`}
             <//>`}
         <//>
     `;
