@@ -52,7 +52,7 @@ from limpet.protocol.events import (
     TemperaturesReported,
 )
 from limpet.protocol.figures import Figures
-from limpet.protocol.firmware import Firmware, firmware_named
+from limpet.protocol.firmware import UNKNOWN, Firmware, firmware_named
 from limpet.protocol.patience import POLL_INTERVAL_CARD, POLL_INTERVAL_REPORTED, until_poll
 from limpet.protocol.replies import events_of, without_noise
 from limpet.protocol.stream import Stream
