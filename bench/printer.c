@@ -39,10 +39,10 @@ static const double LATE = 0.002;
 
 static struct {
     const char *link;
-    double baud, latency, move, drop_lines, corrupt_lines, drop_oks;
+    double baud, latency, move, drop_lines, corrupt_lines, drop_oks, double_oks;
     long rx, queue, planner, moves;
     uint64_t seed;
-    int advanced_ok;
+    int advanced_ok, mute_resends;
 } opt = {.rx = WIRED, .queue = 4, .seed = 1};
 
 static struct { /* Rings: the oldest is at `first`. */
@@ -166,12 +166,8 @@ __attribute__((format(printf, 2, 3))) static void say(double now, const char *fo
     replies.items[index].due = on_wire(&printer_wire_free, now, length);
 }
 
-static void say_ok(double now, long number, bool move)
+static void say_one_ok(double now, long number)
 {
-    if (move && chance(opt.drop_oks)) {
-        count.lost_oks++;
-        return;
-    }
     int moves_free = opt.planner ? opt.planner - planner.count : 16;
     if (opt.advanced_ok && number >= 0)
         say(now, "ok N%ld P%d B%ld", number, moves_free, opt.queue - queue.count);
@@ -181,12 +177,22 @@ static void say_ok(double now, long number, bool move)
         say(now, "ok");
 }
 
+static void say_ok(double now, long number, bool move)
+{
+    if (move && chance(opt.drop_oks)) {
+        count.lost_oks++;
+        return;
+    }
+    say_one_ok(now, number);
+    if (move && chance(opt.double_oks)) say_one_ok(now, number);
+}
+
 static void refuse(double now, const char *why)
 {
     say(now, "Error:%s, Last Line: %ld", why, last_number);
     received.count = line.length = 0; /* Marlin throws away what it has received behind a bad line. */
     say(now, "Resend: %ld", last_number + 1);
-    say(now, "ok");
+    if (!opt.mute_resends) say(now, "ok");
     count.resends++;
 }
 
@@ -481,7 +487,7 @@ static void read_options(int argc, char **argv)
         {"link", 1, 0, 'l'},          {"baud", 1, 0, 'b'},      {"latency-ms", 1, 0, 't'}, {"rx", 1, 0, 'r'},
         {"queue", 1, 0, 'q'},         {"planner", 1, 0, 'p'},   {"move-ms", 1, 0, 'm'},    {"moves", 1, 0, 'n'},
         {"drop-lines", 1, 0, 'd'},    {"drop-oks", 1, 0, 'o'},  {"seed", 1, 0, 's'},       {"advanced-ok", 0, 0, 'a'},
-        {"corrupt-lines", 1, 0, 'c'}, {0, 0, 0, 0},
+        {"corrupt-lines", 1, 0, 'c'}, {"double-oks", 1, 0, 'D'}, {"mute-resends", 0, 0, 'M'}, {0, 0, 0, 0},
     };
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
@@ -494,6 +500,8 @@ static void read_options(int argc, char **argv)
         case 'm': opt.move = number_in(optarg) / 1e3; break;
         case 'n': opt.moves = number_in(optarg); break;
         case 'd': opt.drop_lines = number_in(optarg); break;
+        case 'D': opt.double_oks = number_in(optarg); break;
+        case 'M': opt.mute_resends = 1; break;
         case 'o': opt.drop_oks = number_in(optarg); break;
         case 'c': opt.corrupt_lines = number_in(optarg); break;
         case 's': opt.seed = number_in(optarg); break;

@@ -27,7 +27,8 @@ class Board:
     """What is simulated. `baudrate` is told to the host; the bytes take their time only where `wire` is set.
 
     `rx` is the receive buffer in bytes, None: as much as comes; `queue` in lines; `planner` in moves of `move_ms`,
-    0: moves take no time. The shares of lines and oks that get lost or damaged are from 0 to 1.
+    0: moves take no time. The shares of lines and oks that get lost, damaged or doubled are from 0 to 1. With
+    `mute_resends` no ok follows a `Resend`.
     """
 
     baudrate: int = 115200
@@ -41,6 +42,8 @@ class Board:
     drop_lines: float = 0.0
     corrupt_lines: float = 0.0
     drop_oks: float = 0.0
+    double_oks: float = 0.0
+    mute_resends: bool = False
     seed: int = 1
 
     def options(self, moves: int) -> list[str]:
@@ -54,12 +57,14 @@ class Board:
             "drop-lines": self.drop_lines,
             "corrupt-lines": self.corrupt_lines,
             "drop-oks": self.drop_oks,
+            "double-oks": self.double_oks,
             "seed": self.seed,
             "moves": moves,
         }
         if self.rx is not None:
             given["rx"] = self.rx
-        return [f"--{name}={value}" for name, value in given.items()] + ["--advanced-ok"] * self.advanced_ok
+        flags = ["--advanced-ok"] * self.advanced_ok + ["--mute-resends"] * self.mute_resends
+        return [f"--{name}={value}" for name, value in given.items()] + flags
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,14 @@ def test_a_corrupted_line_is_asked_for_again(talk: Talk) -> None:
     assert talk.answers(numbered(1)[0])[1:] == ["Resend: 1", "ok"]
 
 
+@pytest.mark.parametrize("talk", [Board(corrupt_lines=1, double_oks=1, mute_resends=True)], indirect=True)
+def test_an_ok_comes_twice_or_not_after_a_resend_as_wished(talk: Talk) -> None:
+    talk.write(numbered(1)[0])
+    assert [talk.hear(), talk.hear(), talk.hear(0.1)][1:] == ["Resend: 1", None]
+    talk.write(b"G1 X1 Y1 Z1\n")
+    assert [talk.hear(), talk.hear()] == ["ok", "ok"]
+
+
 def test_only_the_very_moves_of_the_file_count_as_whole() -> None:
     file = File(Path(), 10, 77)
     figures = judge(TOLD, Board(), file, 0.001)

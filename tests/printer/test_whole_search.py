@@ -12,6 +12,8 @@ from tests.protocol.test_lossy_wire import QUIRKS, at_once, scheduled
 from tests.protocol.wire import Wire
 
 COUNT = 25
+NUMBERED = ("advanced ok", "repetier")
+"""Quirks whose oks name their line."""
 _FAULT = st.sampled_from(["-", "-", "-", "drop", "damage"]) | st.tuples(st.integers(0, 40), st.integers(1, 255))
 _TO_PRINTER = st.lists(_FAULT, max_size=50)
 _TO_HOST = st.lists(_FAULT | st.just("double"), max_size=50)
@@ -86,6 +88,9 @@ def test_no_fault_and_no_person_loses_or_doubles_or_swaps_a_line_of_a_print(
     wire = Wire(at_once(emergency_parser=emergency_parser, **QUIRKS[quirk]), window=window)
     print = JoinedPrint(wire, "\n".join(moves(COUNT)), {n: act_of(name, n) for n, name in acts.items()})
     print.otherwise = resume
+    if (window or 1) > 1 and quirk not in NUMBERED:
+        # An ok that comes twice makes room that is not there, and the receive buffer overflows (decision 0011).
+        to_host = ["-" if fault == "double" else fault for fault in to_host]
     wire.to_printer, wire.to_host = scheduled(to_printer), scheduled(to_host)
     print.run()
     judge(print, acts)

@@ -75,12 +75,13 @@ async def bridge(options: VirtualPrinterOptions | None = None, *, telnet: bool =
 
 
 @asynccontextmanager
-async def ser2net_for(device: Path, folder: Path) -> AsyncIterator[int]:
+async def ser2net_for(device: Path, folder: Path, accepter: str = "telnet(rfc2217),tcp") -> AsyncIterator[int]:
     port = free_port()
     config = folder / "ser2net.yaml"
     config.write_text(
-        f"connection: &printer\n  accepter: telnet(rfc2217),tcp,127.0.0.1,{port}\n"
+        f"connection: &printer\n  accepter: {accepter},127.0.0.1,{port}\n"
         f"  connector: serialdev,{device},9600n81,local\n"
+        "  options:\n    chardelay: false\n"  # It would wait a few ms for more to come.
     )
     program = await asyncio.create_subprocess_exec("/usr/sbin/ser2net", "-n", "-u", "-c", str(config))
     try:
