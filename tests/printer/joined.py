@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from limpet.printer.job import JOB, Job
+from limpet.printer.course import HEARD, JOB
+from limpet.printer.job import Job
 from limpet.printer.print import PrintEnded, SelectedFile
 from limpet.printer.tape import BLOCK
 from limpet.protocol.commands import Command
-from limpet.protocol.events import CommandAcknowledged, Event, PositionReported, PrinterRestarted, SessionEnded
+from limpet.protocol.events import CommandAcknowledged, Event, PrinterRestarted, SessionEnded
 from tests.protocol.wire import Wire
 
 Act = Callable[["JoinedPrint"], None]
@@ -107,11 +108,11 @@ class JoinedPrint:
         match event:
             case CommandAcknowledged(tag=tag) if tag == JOB:
                 self.job.acknowledged()
-            case PositionReported(axes=axes):
-                self.job.located(axes)
             case SessionEnded() | PrinterRestarted():
                 self.lost = event
                 self.job.fail("lost", "", self.now)
+            case _ if type(event) in HEARD:
+                self.job.hear(event, self.now)
         self._take_events()
 
     def _take_events(self) -> None:
