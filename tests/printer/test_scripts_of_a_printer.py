@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from limpet.printer.print import PrintEnded
+from limpet.printer.print import Phase, PrintEnded
 from limpet.printer.printer import Printer
 from limpet.printer.state import State
 from limpet.protocol.events import LineSent
@@ -132,6 +130,17 @@ async def test_the_end_of_the_server_ends_the_print_after_the_line_in_flight() -
         assert [event for event in play.events if isinstance(event, PrintEnded)] == [end]
 
 
+async def test_a_print_from_the_card_goes_on_when_the_server_ends() -> None:
+    async with playing() as play:
+        scripted(play.printer, {"beforePrinterDisconnected": ["M104 S0"]})
+        play.printer.send("M23 CALIBR~1.GCO", "M24", "M27")
+        await play.until_phase(Phase.PRINTING)
+        await play.printer.end()
+        assert play.printer.snapshot.state is State.OFFLINE
+        assert not [event for event in play.events if isinstance(event, PrintEnded)]
+        assert not {"M104 S0", "M25", "M524"} & set(play.sent)
+
+
 async def test_a_line_that_takes_for_ever_does_not_keep_the_server() -> None:
     async with playing(heating_time=1000.0) as play:
         play.start("M109 S200\n")
@@ -141,8 +150,7 @@ async def test_a_line_that_takes_for_ever_does_not_keep_the_server() -> None:
         assert (await play.end()).code == "server_ended"
 
 
-@pytest.mark.parametrize("prints", [False, True])
-async def test_a_printer_that_is_closed_ends_at_once(prints: bool) -> None:
+async def test_a_printer_that_is_closed_ends_at_once() -> None:
     async with one_printer() as printer:
         with at_most(0.1):
             await printer.end()

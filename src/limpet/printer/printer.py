@@ -197,11 +197,11 @@ class Printer:
 
     async def end(self) -> None:
         """Disconnect because the server ends. A print ends as failed; what is in flight is waited for, and nothing
-        else is sent."""
+        else is sent. One from the printer's card goes on without us."""
         self.new_wish()
         if self._printing is None:
             await self._say_farewell()
-        else:
+        elif not isinstance(self._printing.job, CardJob):
             self._ending = True
             self._printing.job.fail("server_ended", "The server was ended", self._printing.now())
             self._printing.tell_events()
@@ -217,7 +217,8 @@ class Printer:
 
     async def _say_farewell(self) -> None:
         """Run the script before a disconnect, if it can be done in time; it does not disturb a print from the card."""
-        if self.snapshot.state is not State.OPERATIONAL or self.snapshot.sd_print is not None or self._is_writing:
+        from_card = self.snapshot.sd_print is not None or isinstance(self._printing and self._printing.job, CardJob)
+        if self.snapshot.state is not State.OPERATIONAL or from_card or self._is_writing:
             return
         lines = [*self.scripts("beforePrinterDisconnected", {})]
         if not lines:
