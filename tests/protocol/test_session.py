@@ -415,6 +415,15 @@ def test_a_printer_that_takes_its_time_is_given_it() -> None:
     assert after(session, now + 0.8).count(b"G1 X1") == 1
 
 
+def test_a_printer_of_slow_moves_is_asked_again_before_it_is_given_up() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.data_to_send()
+    session.receive_data(b"ok\n", 14.0)
+    session.send("M105", 14.0)
+    assert after(session, 14.0 + SILENCE / 2 + 0.1).count(b"M105") == 2
+
+
 def test_wait_tells_that_a_line_was_lost() -> None:
     session = greeted()
     session.send("G28", 0.0)

@@ -61,8 +61,10 @@ class Pace:
 
 
 def until_retry(command: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:
-    """Until an unanswered line is written again: longer for slow commands, doubling each time."""
+    """Until an unanswered line is written again: longer for slow commands, doubling each time. The first time is in any
+    case before the printer is given up."""
     base = (BUSY_GRACE if says_busy else 15.0) if takes_long(command, firmware) else pace.timeout
+    base = min(base, silence_limit(command, firmware, says_busy=says_busy) / 2)
     return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
 
 
