@@ -71,11 +71,11 @@ class JoinedPrint:
     def outcome(self) -> str | None:
         return self.end.outcome if self.end else None
 
-    def run(self, limit: float = 36000.0) -> None:
-        """To the end of the print, and until the session has had the time to find out what the printer has."""
+    def run(self, limit: float = 36000.0, after: float = 60.0) -> None:
+        """To the end of the print, and so long `after` it that the session finds out what the printer has."""
         commands = iter(self._next, Command("never"))
         self.wire.run(commands, until=lambda: self.is_over, limit=limit)
-        self.wire.run_for(60.0, commands)
+        self.wire.run_for(after, commands)
 
     def send(self, command: str) -> None:
         """What a person asks for goes between two lines of the file."""

@@ -34,6 +34,10 @@ MAX_IMPLAUSIBLE = 5
 """Requests for a line that is not there, one after the other, before they are no damage any more."""
 CROSSED = 0.6
 """Seconds within which a line and a `wait` may have crossed."""
+OKS_MISSED = 2
+"""Requests in a row whose `ok` did not come, after which this firmware is thought to send none."""
+SHORT_HOLD = 0.1
+"""Seconds that it is waited for all the same."""
 HEATING = frozenset({"M109", "M116", "M190", "M191"})
 
 
@@ -60,6 +64,8 @@ class Stream:
         """When the line was first written whose `ok` may still come, although it is known to have arrived."""
         self._excused = 0
         """The line during which such an `ok` has come."""
+        self._oks_missed = 0
+        """Requests without an `ok`, since one had it."""
         self._guess = (0, 0.0)
         """The line after one that was written again on a guess, and how long that one took."""
         self.forget(0.0)
@@ -176,6 +182,7 @@ class Stream:
         if self._hold_until is not None:
             # The ok that goes with a Resend.
             self._hold_until = None
+            self._oks_missed = 0
         elif self._echo_until is not None and now < self._echo_until:
             self._echo_until = None
         elif self._late is not None and self._is_late_one(number, now):
@@ -188,15 +195,7 @@ class Stream:
             if not self._rewind(self._window.oldest):
                 return
         elif self._window.in_flight:
-            oldest = self._window.in_flight[0]
-            self._measure(oldest, now)
-            if self._window.acknowledge(number):
-                if oldest.retries:
-                    # It has had the line all along, and will complain of each one that we wrote on a guess.
-                    self._echoes.expect(oldest.number + 1, oldest.retries)
-                    self._guess = (oldest.number + 1, now - oldest.asked_at)
-                self._window.size = self._width.at(self._window.next_number)
-                self._made_progress(now)
+            self._acknowledge(number, now)
         self._rejected = False
         self._write_more(now)
 
@@ -243,6 +242,7 @@ class Stream:
         """The deadline has come, or not yet; False when there is nothing that is awaited."""
         if self._hold_until is not None and now >= self._hold_until:
             self._hold_until = None
+            self._oks_missed += 1
             self._write_more(now)
         elif self._window.in_flight:
             if now >= min(self._retry_at, self._gives_up_at()):
@@ -252,6 +252,22 @@ class Stream:
         return True
 
     # -- inside --
+
+    def _acknowledge(self, number: int | None, now: float) -> None:
+        oldest = self._window.in_flight[0]
+        if not self._window.acknowledge(number):
+            # Of a line that is known to have arrived: it still works on those before this one, which is not overdue.
+            if (asked_at := self._window.asked_at(number)) is not None:
+                self._pace.measured(now - asked_at)
+            self._retry_at = now + self._patience(oldest)
+            return
+        self._measure(oldest, now)
+        if oldest.retries:
+            # It has had the line all along, and will complain of each one that we wrote on a guess.
+            self._echoes.expect(oldest.number + 1, oldest.retries)
+            self._guess = (oldest.number + 1, now - oldest.asked_at)
+        self._window.size = self._width.at(self._window.next_number)
+        self._made_progress(now)
 
     def _made_progress(self, now: float) -> None:
         self._stuck = (0, 0)
@@ -306,7 +322,8 @@ class Stream:
     def _hold(self, now: float) -> None:
         self._rejected = False
         self._skipped = False
-        self._hold_until = now + self.firmware.resend_ok
+        wait = self.firmware.resend_ok
+        self._hold_until = now + (wait if self._oks_missed < OKS_MISSED else min(wait, SHORT_HOLD))
 
     def _rewind(self, number: int) -> bool:
         """Everything below `number` has arrived; go on writing there. False when that cannot be."""

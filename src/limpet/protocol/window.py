@@ -130,6 +130,11 @@ class Window:
             self._bytes -= len(self.in_flight.popleft().data)
         return True
 
+    def asked_at(self, number: int | None) -> float | None:
+        """When line `number` was first written, if that is not long ago; else the number is damaged."""
+        recent = number is not None and self.oldest - MAX_WIDTH <= number < self._next_to_write
+        return self._history[number].asked_at if recent and number in self._history else None
+
     def newly_acknowledged(self) -> list[Line]:
         """Lines that have been acknowledged since this was last asked, each line once, whatever is written again."""
         lines = [self._history[number] for number in range(self._reported, self.oldest)]
