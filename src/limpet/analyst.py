@@ -77,7 +77,8 @@ class Analyst:
                 log.warning("%s could not be analysed", path)
             summary = await asyncio.to_thread(store.keep, reading, good=good)
         finally:
-            reading.close()
+            # If the file was deleted meanwhile, this is where the disk gives its room back, which takes a while.
+            await asyncio.to_thread(reading.close)
         if summary is not None:
             self._tell(store, AnalysisFinished(path, summary))
 

@@ -23,7 +23,8 @@ async def get_download(call: Call) -> web.StreamResponse:
     try:
         return await _send(call.request, descriptor, path.rpartition("/")[2])
     finally:
-        os.close(descriptor)
+        # It may be the last that holds a file which was deleted meanwhile: that takes the disk a while.
+        await asyncio.to_thread(os.close, descriptor)
 
 
 async def _send(request: web.Request, descriptor: int, name: str) -> web.StreamResponse:
