@@ -137,7 +137,7 @@ async def test_time_filament_layers_and_the_picture_of_a_file_are_shown(visit: C
         await it.upload("Upload a file", {"cube.gcode": sliced()})
         job = it.card("Job")
         await expect(job).to_contain_text("about 1 h 05 min", timeout=30_000)
-        await expect(job).to_contain_text("m of filament")
+        await expect(job).to_contain_text(re.compile("[0-9] mm? of filament"))
         await expect(job.locator("img")).to_be_visible()
         assert await job.locator("img").evaluate("picture => picture.naturalWidth") == 16
 

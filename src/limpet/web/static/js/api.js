@@ -53,6 +53,9 @@ export function credentials() {
     return csrf ? { "X-CSRF-Token": csrf[1] } : {};
 }
 
+/** Whether it may well be known who asks: there is a key, or the cookie that goes with a session. */
+export const mayBeKnown = () => Object.keys(credentials()).length > 0;
+
 /** The JSON of the answer, null for an empty one. Throws Failure. */
 export async function ask(method, path, body) {
     const headers = { Accept: "application/json", ...credentials() };

@@ -17,9 +17,26 @@ let wantsLines = false;
 export const ourPrinter = () =>
     store.printers.value?.find((each) => (namedPrinter ? each.id === namedPrinter : each.default));
 
+let isEarly = false;
+
+/** Ask for what is shown first, before it is known who asks: a slow phone has it a moment sooner. */
+export function begin() {
+    isEarly = true;
+    refresh.printers(true);
+    // A printer that the address names may not be there.
+    if (!namedPrinter) refresh.connection(true);
+}
+
 /** Ask for all that the push does not tell. */
 export function load() {
-    for (const ask of [refresh.printers, refresh.connection, refresh.settings, refresh.lastPrint, refresh.prompt]) ask();
+    const begun = isEarly && !namedPrinter;
+    isEarly = false;
+    if (!begun) {
+        refresh.printers();
+        refresh.connection();
+    }
+    if (store.connection.value) refresh.profile();
+    for (const ask of [refresh.settings, refresh.lastPrint, refresh.prompt]) ask();
 }
 
 /** Follow the printer of this page, until the page is left; at once, when somebody has logged in again. */
@@ -62,7 +79,6 @@ function isBack() {
     store.filesChanged.value += 1;
     store.settingsChanged.value += 1;
     load();
-    refresh.profile();
 }
 
 function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], serverTime }) {
@@ -79,7 +95,7 @@ function take({ state, job, progress, currentZ, offsets, temps = [], logs = [], 
     lines.add(wantsLines ? logs : [], serverTime);
     // What is being tried changes while there is no connection, and is told nowhere else.
     const known = store.connection.value?.current.state;
-    if (before !== state.text || (known && known !== state.text && !store.isPrinting.value) || !state.flags.operational) {
+    if (before !== state.text || (known !== state.text && !store.isPrinting.value) || !state.flags.operational) {
         refresh.connection();
     }
 }
@@ -97,8 +113,8 @@ const PLUGINS = {
 function asked(path, permission, take) {
     let running = false;
     let again = false;
-    return async function ask() {
-        if (!store.may(permission)) return;
+    return async function ask(anyway = false) {
+        if (!anyway && !store.may(permission)) return;
         if (running) {
             again = true;
             return;

@@ -1,7 +1,7 @@
 // Where the page begins: who is there, which printer it is about, and which view is shown.
 
 import { html, render, useEffect, useErrorBoundary } from "../vendor/preact.js";
-import { namedPrinter, root } from "./api.js";
+import { mayBeKnown, namedPrinter, root } from "./api.js";
 import { later, style } from "./later.js";
 import * as live from "./live.js";
 import { Asking } from "./panels/asking.js";
@@ -67,8 +67,10 @@ function App() {
 }
 
 async function begin() {
+    const known = recognise();
+    if (mayBeKnown()) live.begin();
     try {
-        await recognise();
+        await known;
     } catch {
         setTimeout(begin, 1_000);
     }

@@ -239,11 +239,11 @@ function Connected({ current }) {
 const LEVELS = [["poor", "Poor"], ["fair", "Fair"], ["good", "Good"]];
 
 /** 2 where all is well, 0 where a person should look at the cable. */
-function levelOf({ suspect, resends, linesSent, unreadableBytes, bytesReceived, roundTripP95, reconnects }) {
+function levelOf({ suspect, resends, linesSent, unreadableBytes, bytesReceived, reconnects }) {
     const again = linesSent ? resends / linesSent : 0;
     const noise = bytesReceived ? unreadableBytes / bytesReceived : 0;
     if (suspect || again > 0.02 || noise > 0.01) return 0;
-    return again > 0.002 || noise > 0.001 || roundTripP95 > 0.5 || reconnects > 0 ? 1 : 2;
+    return again > 0.002 || noise > 0.001 || reconnects > 0 ? 1 : 2;
 }
 
 function Quality({ link }) {

@@ -5,7 +5,7 @@ import { get, inPath, post } from "../api.js";
 import { later } from "../later.js";
 import { attempt, Bar, Button, Card, Facts, Notice } from "../parts.js";
 import { connection, filesChanged, flags, fraction, height, isOperational, isPrinting, job, lastPrint, may, progress, state } from "../store.js";
-import { clock, duration, finePercent, percent, plain, size, whole } from "../words.js";
+import { clock, duration, finePercent, percent, plain, size, tenths, whole } from "../words.js";
 import { Thumbnail } from "./thumbnail.js";
 import { UploadButton } from "./uploads.js";
 
@@ -90,7 +90,8 @@ function About({ file }) {
 export function filamentOf(tools) {
     const lengths = Object.values(tools ?? {}).map((tool) => tool?.length).filter(Number.isFinite);
     const all = lengths.reduce((sum, each) => sum + each, 0);
-    return all > 0 ? `${plain(Math.round(all / 100) / 10)} m of filament` : "";
+    if (!(all >= 1)) return "";
+    return all < 1000 ? `${whole(all)} mm of filament` : `${tenths(all / 1000)} m of filament`;
 }
 
 function Ready() {
