@@ -20,6 +20,8 @@ MAX_WAITING = 1000
 """Files that wait; what comes then is not taken, and can be asked for again."""
 TIME_LIMIT = 3600.0
 """Seconds after which a file is given up."""
+CLOSE_TIME = 1.0
+"""Seconds that a disk is waited for when the server ends."""
 COMMAND = (sys.executable, "-P", "-m", "limpet.gcodefile")
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Analyst:
                 log.warning("%s cannot be analysed: %s", path, error.strerror or error)
 
     async def _analyse(self, store: Store, path: str) -> None:
-        reading = await asyncio.to_thread(store.read, path)
+        reading = await _opened(store, path)
         try:
             self._tell(store, AnalysisStarted(path))
             good = await _read(reading)
@@ -81,6 +83,18 @@ class Analyst:
             await asyncio.to_thread(reading.close)
         if summary is not None:
             self._tell(store, AnalysisFinished(path, summary))
+
+
+async def _opened(store: Store, path: str) -> Reading:
+    """The file, to be closed by the caller; what is opened while the server ends is given back."""
+    opening = asyncio.ensure_future(asyncio.to_thread(store.read, path))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(LimpetError, OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_TIME):
+                (await opening).close()
+        raise
 
 
 async def _read(reading: Reading) -> bool:

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ import pytest
 from limpet import analyst
 from limpet.printer.state import AnalysisFinished, AnalysisStarted
 from limpet.protocol.events import Event
+from limpet.storage.analyses import Reading
+from limpet.storage.store import Store
 from tests.gcodefile.reading import JPG, PNG, picture
 from tests.web.server import HERMETIC, Client, eventually, running
 from tests.web.test_files import command
@@ -244,6 +248,27 @@ async def test_the_end_of_the_server_ends_the_process(tmp_path: Path, monkeypatc
         assert os.getpriority(os.PRIO_PROCESS, children()[0]) == 19
         assert os.sched_getscheduler(children()[0]) == os.SCHED_IDLE
     assert children() == []
+
+
+async def test_a_file_that_is_being_opened_when_the_server_ends_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Reading] = []
+    begun = threading.Event()
+
+    def slowly(store: Store, path: str, read: Callable[[Store, str], Reading] = Store.read) -> Reading:
+        begun.set()
+        time.sleep(0.2)
+        opened.append(read(store, path))
+        return opened[-1]
+
+    monkeypatch.setattr(Store, "read", slowly)
+    (tmp_path / "uploads").mkdir()
+    put(tmp_path, "a.gcode")
+    async with running(tmp_path, settings=HERMETIC, analyse=True) as (client, _):
+        await file(client)
+        await eventually(begun.is_set)
+    assert [reading.result.closed for reading in opened] == [True]
 
 
 def children() -> list[int]:
