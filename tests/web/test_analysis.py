@@ -267,7 +267,7 @@ async def test_a_file_that_is_being_opened_when_the_server_ends_is_given_back(
     put(tmp_path, "a.gcode")
     async with running(tmp_path, settings=HERMETIC, analyse=True) as (client, _):
         await file(client)
-        await eventually(begun.is_set)
+        await eventually(begun.is_set, within=10)
     assert [reading.result.closed for reading in opened] == [True]
 
 
