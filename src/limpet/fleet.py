@@ -427,7 +427,7 @@ class Fleet:
         try:
             if file is not None and file.origin == "local" and not printer.is_printing:
                 descriptor = await asyncio.to_thread(self.store(printer).open, file.path)
-                printer.start(file, os.fdopen(descriptor, "rb", buffering=0))
+                printer.prints.start(file, os.fdopen(descriptor, "rb", buffering=0))
         except LimpetError as error:
             log.warning("printer %s asks for a print: %s", printer.id, error)
 

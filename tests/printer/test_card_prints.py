@@ -41,7 +41,7 @@ async def over(play: Play, kind: type[Event], within: float = 5.0) -> None:
 async def test_a_file_on_the_card_is_printed_to_its_end() -> None:
     async with playing(speed_factor=1000.0) as play:
         await eventually(lambda: play.printer.snapshot.sd_files)
-        play.printer.start(CUBE, None, user="me")
+        play.printer.prints.start(CUBE, None, user="me")
         await over(play, PrintEnded)
         end = last(play, PrintEnded)
 
@@ -54,10 +54,10 @@ async def test_a_file_on_the_card_is_printed_to_its_end() -> None:
 @pytest.mark.parametrize("autoreport", [True, False])
 async def test_how_far_it_is_is_known_whether_the_printer_tells_or_is_asked(autoreport: bool) -> None:
     async with playing(autoreport=autoreport, speed_factor=6.0) as play:
-        play.printer.start(CUBE, None)
+        play.printer.prints.start(CUBE, None)
         await eventually(lambda: play.printer.snapshot.print and play.printer.snapshot.print.position > 0, 8.0)
         assert play.printer.snapshot.sd_print is not None
-        play.printer.cancel()
+        play.printer.prints.cancel()
         # The printer hears us between two moves of its file.
         await over(play, PrintEnded, 15.0)
         assert last(play, PrintEnded).outcome == "cancelled"
@@ -68,12 +68,12 @@ async def test_how_far_it_is_is_known_whether_the_printer_tells_or_is_asked(auto
 
 async def test_a_print_from_the_card_pauses_and_goes_on() -> None:
     async with playing(speed_factor=20.0, prompts=True) as play:
-        play.printer.start(CUBE, None)
+        play.printer.prints.start(CUBE, None)
         await play.until_phase(Phase.PRINTING)
-        play.printer.pause()
+        play.printer.prints.pause()
         await play.until_phase(Phase.PAUSED)
         assert play.printer.is_paused
-        play.printer.resume()
+        play.printer.prints.resume()
         await play.until_phase(Phase.PRINTING)
         await over(play, PrintEnded, 15.0)
         assert last(play, PrintEnded).outcome == "done"
@@ -81,7 +81,7 @@ async def test_a_print_from_the_card_pauses_and_goes_on() -> None:
 
 async def test_a_file_that_is_not_there_is_told() -> None:
     async with playing() as play:
-        play.printer.start(SelectedFile(origin="sdcard", path="NOPE.GCO", name="NOPE.GCO", display="nope"), None)
+        play.printer.prints.start(SelectedFile(origin="sdcard", path="NOPE.GCO", name="NOPE.GCO", display="nope"), None)
         await over(play, PrintEnded)
         end = last(play, PrintEnded)
 
@@ -98,7 +98,7 @@ async def test_a_print_that_is_started_at_the_printer_is_followed_under_its_name
         assert job is not None
         assert (job.file.path, job.file.display) == ("CALIBR~1.GCO", "calibration cube v2.gcode")
         assert last(play, FileSelected).file == job.file
-        play.printer.cancel()
+        play.printer.prints.cancel()
         await over(play, PrintEnded, 15.0)
         assert "M524" in play.sent
 
@@ -112,7 +112,7 @@ async def test_a_print_goes_on_without_the_cable_and_is_taken_up_again(link: Pat
         await eventually(lambda: printer.snapshot.sd_files)
         printer.send("M28 A.GCO", *["G4 P500"] * 100, "M29", "M20")
         await answered(printer)
-        printer.start(SelectedFile(origin="sdcard", path="A.GCO", name="A.GCO", display="a"), None)
+        printer.prints.start(SelectedFile(origin="sdcard", path="A.GCO", name="A.GCO", display="a"), None)
         await eventually(lambda: printer.snapshot.print and printer.snapshot.print.position > 0)
         started_at = printer.snapshot.print.started_at if printer.snapshot.print else None
         await printer.disconnect()
@@ -124,7 +124,7 @@ async def test_a_print_goes_on_without_the_cable_and_is_taken_up_again(link: Pat
         assert printer.snapshot.print is not None
         assert printer.snapshot.print.started_at == started_at
         assert not [event for event in play.events if isinstance(event, PrintEnded)]
-        printer.cancel()
+        printer.prints.cancel()
         await over(play, PrintEnded)
         events.close()
         await watching
@@ -132,7 +132,7 @@ async def test_a_print_goes_on_without_the_cable_and_is_taken_up_again(link: Pat
 
 async def test_a_print_that_has_ended_while_the_printer_was_lost_is_told_when_it_is_back() -> None:
     async with playing(speed_factor=2.0) as play:
-        play.printer.start(CUBE, None)
+        play.printer.prints.start(CUBE, None)
         await play.until_phase(Phase.PRINTING)
         await play.printer.disconnect()
         # The virtual printer is switched off with its connection.
@@ -149,7 +149,7 @@ async def test_a_print_that_has_ended_while_the_printer_was_lost_is_told_when_it
 
 def begin(printer: Printer, name: str = "cube.gco", content: str = CONTENT, **wishes: bool) -> io.BytesIO:
     stream = io.BytesIO(content.encode())
-    printer.transfer(LOCAL, stream, name, **wishes)
+    printer.prints.transfer(LOCAL, stream, name, **wishes)
     return stream
 
 
@@ -196,7 +196,7 @@ async def test_a_transfer_that_is_cancelled_leaves_nothing_on_the_card() -> None
         before = play.printer.snapshot.sd_files
         begin(play.printer, content=CONTENT * 50)
         await play.until_phase(Phase.PRINTING)
-        play.printer.cancel()
+        play.printer.prints.cancel()
         await over(play, TransferEnded)
         assert last(play, TransferEnded).outcome == "cancelled"
         await answered(play.printer)

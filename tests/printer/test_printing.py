@@ -46,7 +46,7 @@ class Play:
     def start(self, content: str, stream: io.BytesIO | None = None) -> None:
         size = len(content.encode())
         self.stream = stream or io.BytesIO(content.encode())
-        self.printer.start(
+        self.printer.prints.start(
             SelectedFile(origin="local", path="a.gcode", name="a.gcode", display="a.gcode", size=size), self.stream
         )
 
@@ -111,7 +111,7 @@ async def test_a_printer_prints_one_file_at_a_time() -> None:
         play.start("G4 P100\n")
         second = io.BytesIO(b"G28\n")
         with pytest.raises(Conflict, match="printing already"):
-            play.printer.start(SelectedFile(origin="local", path="b", name="b", display="b"), second)
+            play.printer.prints.start(SelectedFile(origin="local", path="b", name="b", display="b"), second)
         assert second.closed
         await play.end()
 
@@ -120,9 +120,9 @@ async def test_without_a_printer_nothing_is_printed() -> None:
     async with one_printer() as printer:
         stream = io.BytesIO(b"G28\n")
         with pytest.raises(Conflict, match="not operational"):
-            printer.start(SelectedFile(origin="local", path="a", name="a", display="a"), stream)
+            printer.prints.start(SelectedFile(origin="local", path="a", name="a", display="a"), stream)
         assert stream.closed
-        for verb in (printer.pause, printer.resume, printer.cancel):
+        for verb in (printer.prints.pause, printer.prints.resume, printer.prints.cancel):
             with pytest.raises(Conflict, match="neither printing nor paused"):
                 verb()
 
@@ -131,7 +131,7 @@ async def test_a_print_pauses_goes_on_and_arrives_whole_all_the_same() -> None:
     async with playing(instant=True) as play:
         play.start(FILE)
         await play.until_sent(MOVES[100])
-        play.printer.pause()
+        play.printer.prints.pause()
         await play.until_phase(Phase.PAUSED)
         assert play.printer.is_paused
         before = len(play.sent_of(*MOVES))
@@ -139,7 +139,7 @@ async def test_a_print_pauses_goes_on_and_arrives_whole_all_the_same() -> None:
         assert len(play.sent_of(*MOVES)) == before < len(MOVES)
         assert play.printer.snapshot.print is not None
         assert play.printer.snapshot.print.axes["X"] == before
-        play.printer.resume()
+        play.printer.prints.resume()
         assert (await play.end()).outcome == "done"
         assert play.sent_of(*MOVES) == MOVES
 
@@ -152,7 +152,7 @@ async def test_what_a_person_asks_for_goes_between_two_lines() -> None:
         await play.until_sent("M117 between")
         # As many as the printer takes at a time may be before it, but not all.
         assert len(play.sent_of("G4 P500")) < 50
-        play.printer.cancel()
+        play.printer.prints.cancel()
         await play.end()
 
 
@@ -162,7 +162,7 @@ async def test_a_jog_during_a_pause_is_undone_before_the_print_goes_on() -> None
         await play.until_phase(Phase.PAUSED)
         play.printer.send("G1 Z50")
         await answered(play.printer)
-        play.printer.resume()
+        play.printer.prints.resume()
         assert (await play.end()).outcome == "done"
         assert play.sent[play.sent.index("G1 Z50") :][2:9] == [
             *("G21", "G90", "G1 X10 Y20 F3000", "G1 Z0.5 F300", "G92 E3", "G90", "M82")
@@ -175,7 +175,7 @@ async def test_a_cancel_stops_in_the_middle_and_runs_its_script() -> None:
         play.printer.scripts = lambda name, _: ["M84"] if name == "afterPrintCancelled" else []
         play.start(FILE)
         await play.until_sent(MOVES[10])
-        play.printer.cancel()
+        play.printer.prints.cancel()
         end = await play.end()
         assert (end.outcome, end.code) == ("cancelled", "cancelled")
         assert play.sent[-1] == "M84"
@@ -187,7 +187,7 @@ async def test_a_cancel_while_heating_does_not_wait_for_the_heat() -> None:
     async with playing(heating_time=1000.0, emergency_parser=True) as play:
         play.start("M109 S200\nG1 X1\n")
         await play.until_sent("M109 S200")
-        play.printer.cancel()
+        play.printer.prints.cancel()
         assert (await play.end(within=3.0)).outcome == "cancelled"
         assert "G1 X1" not in play.sent
         lines = [event.line for event in play.events if isinstance(event, LineSent)]
@@ -214,7 +214,7 @@ async def test_a_print_is_restarted_from_its_pause() -> None:
     async with playing(instant=True) as play:
         play.start("G1 X1\nM0\nG1 X2\n")
         await play.until_phase(Phase.PAUSED)
-        play.printer.drop()
+        play.printer.prints.drop()
         assert (await play.end()).outcome == "cancelled"
         assert not play.printer.is_printing
 

@@ -95,7 +95,7 @@ async def test_a_cancel_does_not_wait_for_an_answer() -> None:
     async with playing(instant=True, prompts=True, emergency_parser=True) as play:
         play.start("G1 X1\nM600\nG1 X2\n")
         await eventually(lambda: play.printer.snapshot.prompt is not None)
-        play.printer.cancel()
+        play.printer.prints.cancel()
         assert (await play.end()).outcome == "cancelled"
         assert "G1 X2" not in play.sent
 

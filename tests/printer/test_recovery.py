@@ -59,7 +59,7 @@ async def operational(printer: Printer) -> None:
 async def lost_in_the_middle(printer: Printer, tmp_path: Path) -> PrintEnded:
     path = tmp_path / "part.gcode"
     path.write_bytes(FILE)
-    printer.start(PART, path.open("rb", buffering=0))
+    printer.prints.start(PART, path.open("rb", buffering=0))
     await eventually(lambda: printer.snapshot.print is not None and printer.snapshot.print.line > 100)
     await printer.disconnect()
     ended = printer.snapshot.interrupted
@@ -79,7 +79,7 @@ async def test_a_print_that_was_lost_goes_on_where_the_printer_is_and_is_whole(
     point = await place_of(printer, ended.print, stream)
     assert ended.print.line <= point.line <= ended.print.line + 20
     stream.seek(point.position)
-    printer.start(PART, stream, resume=point)
+    printer.prints.start(PART, stream, resume=point)
     await eventually(lambda: not printer.is_printing, within=30.0)
 
     assert printer.snapshot.last_print is not None

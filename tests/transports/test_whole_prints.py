@@ -62,7 +62,7 @@ async def print_by(way: str, program: Path, folder: Path, board: Board, window: 
             printer.connect(Target(port=port, baudrate=115200, flow=Flow(window)))
             try:
                 await operational(printer)
-                printer.start(selected(file), file.path.open("rb", buffering=0))
+                printer.prints.start(selected(file), file.path.open("rb", buffering=0))
                 told = await asyncio.to_thread(simulator.wait, "done", 60)
             finally:
                 await printer.disconnect()

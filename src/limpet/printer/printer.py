@@ -9,21 +9,16 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
-from typing import BinaryIO
+from typing import Any
 
 from limpet.errors import BadRequest, Conflict
-from limpet.gcodefile.resume import ResumePoint
-from limpet.printer.card_files import card_file
-from limpet.printer.card_job import CardJob
 from limpet.printer.connection import Connection
-from limpet.printer.course import HEARD, JOB, Course, Scripts, no_scripts
-from limpet.printer.job import Job
+from limpet.printer.course import JOB, Scripts, no_scripts
 from limpet.printer.print import (
-    FileKnown,
     Phase,
     PhaseChanged,
     PrintEnded,
@@ -31,7 +26,7 @@ from limpet.printer.print import (
     SelectedFile,
     TransferEnded,
 )
-from limpet.printer.printing import Printing
+from limpet.printer.prints import HEEDED, Prints
 from limpet.printer.prompts import Dialog, PrintWanted, PromptClosed
 from limpet.printer.state import (
     AnalysisFinished,
@@ -46,20 +41,16 @@ from limpet.printer.state import (
 )
 from limpet.printer.subscription import Subscription
 from limpet.printer.target import Patience, Target
-from limpet.printer.transfer import Transfer, on_card
 from limpet.protocol.commands import Command, clean, code_of
 from limpet.protocol.events import (
     Acknowledged,
     ActionRequested,
     CapabilityReported,
-    CardFileOpened,
-    CardListed,
     CardReady,
     CommandAcknowledged,
     Event,
     LineReceived,
     LineSent,
-    SdPrintDone,
     SdPrintEnded,
     SdPrintReported,
     SessionOpened,
@@ -91,7 +82,6 @@ REPORT_INTERVAL = 2
 """Seconds between temperature reports that the printer is asked to send on its own (M155)."""
 
 
-_PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
 _FOLLOWED = frozenset({AnalysisFinished, PrintWanted, FileSelected, PhaseChanged, PrintProgressed, PrintEnded})
 _EMERGENCY = frozenset({"M108", "M410", "M876"})
 """What firmware with an emergency parser acts on as soon as it has read it."""
@@ -133,10 +123,6 @@ class Printer:
         self._ending = False
         self._farewell = asyncio.Event()
         self.scripts: Scripts = no_scripts
-        self._printing: Printing | None = None
-        self._left_behind: CardJob | None = None
-        self._wanted: SelectedFile | None = None
-        self._wants_print = False
         self.snapshot = Snapshot()
         self.temperature_history: deque[tuple[float, Heaters]] = deque(maxlen=MAX_TEMPERATURES)
         self.recent: deque[tuple[float, str]] = deque(maxlen=MAX_RECENT)
@@ -152,16 +138,12 @@ class Printer:
             reserved=reserved,
             patience=patience,
         )
+        self.prints = Prints(self._connection, lambda: self.snapshot, self._script, self._on_event, self._ask)
 
     @property
     def is_printing(self) -> bool:
         """A print is under way, or pauses: one of ours, or one from the printer's own card."""
-        return self._printing is not None or self.snapshot.sd_print is not None
-
-    @property
-    def _is_writing(self) -> bool:
-        """The printer writes all that it gets to a file on its card."""
-        return self._printing is not None and self._printing.job.owns_line
+        return self.prints.under_way
 
     @property
     def is_paused(self) -> bool:
@@ -199,12 +181,11 @@ class Printer:
         """Disconnect because the server ends. A print ends as failed; what is in flight is waited for, and nothing
         else is sent. One from the printer's card goes on without us."""
         self.new_wish()
-        if self._printing is None:
+        if not self.is_printing:
             await self._say_farewell()
-        elif not isinstance(self._printing.job, CardJob):
+        elif self.prints.here:
             self._ending = True
-            self._printing.job.fail("server_ended", "The server was ended", self._printing.now())
-            self._printing.tell_events()
+            self.prints.fail("server_ended", "The server was ended")
             await self._settle()
         await self._connection.disconnect()
 
@@ -217,13 +198,12 @@ class Printer:
 
     async def _say_farewell(self) -> None:
         """Run the script before a disconnect, if it can be done in time; it does not disturb a print from the card."""
-        from_card = self.snapshot.sd_print is not None or isinstance(self._printing and self._printing.job, CardJob)
-        if self.snapshot.state is not State.OPERATIONAL or from_card or self._is_writing:
+        if self.snapshot.state is not State.OPERATIONAL or self.prints.on_card or self.prints.owns_line:
             return
-        lines = [*self.scripts("beforePrinterDisconnected", {})]
+        lines = [*self._script("beforePrinterDisconnected", {})]
         if not lines:
             return
-        self._lose_print(StateChanged(State.OFFLINE))
+        self.prints.lose(StateChanged(State.OFFLINE))
         self._farewell.clear()
         self._commands = deque([*map(Command, lines[:-1]), Command(lines[-1], FAREWELL)])
         self._wake()
@@ -248,12 +228,11 @@ class Printer:
             raise Conflict("Too many commands wait to be sent; the printer is busy")
         for command in urgent:
             self._send_urgent(command)
-        if self._is_writing and any(map(self._is_no_stop, cleaned)):
+        if self.prints.owns_line and any(map(self._is_no_stop, cleaned)):
             raise Conflict("A file is being written to the printer's card; all that is sent would be in it")
         self._commands.extend(command for command in cleaned if command not in urgent)
-        if self.snapshot.print is not None and self.snapshot.print.phase in _PAUSED and self._printing is not None:
-            for command in cleaned:
-                self._printing.job.disturb(command.text)
+        for command in cleaned:
+            self.prints.disturb(command.text)
         self._wake()
 
     def select(self, file: SelectedFile | None) -> None:
@@ -261,102 +240,6 @@ class Printer:
         if self.snapshot.state is not State.OPERATIONAL:
             raise Conflict("The printer is not operational")
         self.tell(FileDeselected() if file is None else FileSelected(file))
-
-    # -- the print --
-
-    def start(
-        self, file: SelectedFile, stream: BinaryIO | None, *, user: str | None = None, resume: ResumePoint | None = None
-    ) -> None:
-        """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed; or, without
-        one, by the printer from its card.
-
-        Raises Conflict when the printer cannot; then the stream is closed.
-        """
-        self._require_free(stream)
-        now, started_at = asyncio.get_running_loop().time(), time.time()
-        if stream is None:
-            self._begin(self._card_job(file, user), None)
-            return
-        job = Job(
-            file,
-            now,
-            started_at=started_at,
-            user=user,
-            scripts=self.scripts,
-            offsets=lambda: self.snapshot.offsets,
-            heaters=lambda: self.snapshot.temperatures,
-            resume=resume,
-        )
-        self._begin(job, stream)
-
-    def transfer(
-        self, file: SelectedFile, stream: BinaryIO, name: str, *, select: bool = False, print: bool = False
-    ) -> None:
-        """Write `file`, which is read from `stream`, to the printer's card, and `select` or `print` it there then.
-
-        Raises Conflict as `start` does.
-        """
-        self._require_free(stream)
-        now, started_at = asyncio.get_running_loop().time(), time.time()
-        new, firmware = on_card(file, name), self.snapshot.firmware or ""
-        job = Transfer(new, file.path, now, started_at=started_at, user=file.user, firmware=firmware)
-        self._wanted, self._wants_print = new if select or print else None, print
-        self._begin(job, stream)
-
-    def _require_free(self, stream: BinaryIO | None) -> None:
-        try:
-            if self.snapshot.state is not State.OPERATIONAL:
-                raise Conflict("The printer is not operational")
-            if self.is_printing:
-                raise Conflict("The printer is printing already")
-        except Conflict:
-            if stream is not None:
-                stream.close()
-            raise
-
-    def _begin(self, job: Course, stream: BinaryIO | None) -> None:
-        self._left_behind = None
-        self._printing = Printing(job, stream, self._on_event, self._wake)
-        self._go_on(self._printing)
-
-    def pause(self) -> None:
-        """Stop the print where it can go on. Raises Conflict when there is none."""
-        printing = self._under_way("pause")
-        printing.job.pause(printing.now())
-        self._go_on(printing)
-
-    def resume(self) -> None:
-        """Go on with the print that pauses. Raises Conflict when there is none."""
-        printing = self._under_way("resume")
-        if isinstance(printing.job, CardJob) and printing.job.is_held:
-            self._send_urgent(Command("M108"))
-        printing.job.resume(printing.now())
-        self._go_on(printing)
-
-    def cancel(self) -> None:
-        """End the print. Raises Conflict when there is none."""
-        printing = self._under_way("cancel")
-        printing.job.cancel(printing.now())
-        link = self._connection.link
-        asks = self.snapshot.prompt is not None
-        if link is not None and (asks or link.waits_for_heat or isinstance(printing.job, CardJob)):
-            self._send_urgent(Command("M108"))
-        self._go_on(printing)
-
-    def drop(self) -> None:
-        """End the print that pauses as it is, for another one to begin."""
-        printing = self._under_way("restart")
-        printing.job.replace(printing.now())
-        printing.tell_events()
-
-    def _under_way(self, verb: str) -> Printing:
-        if self._printing is None:
-            raise Conflict(f"Printer is neither printing nor paused, '{verb}' command cannot be performed")
-        return self._printing
-
-    def _go_on(self, printing: Printing) -> None:
-        printing.tell_events()
-        self._wake()
 
     def recall(self, last: PrintEnded | None) -> None:
         """How the last print went, before this server was started."""
@@ -400,16 +283,6 @@ class Printer:
     # -- the other street --
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, StateChanged) and event.state is not State.OPERATIONAL:
-            # What waited for one printer, or for its life before a reset, is not for the next.
-            self._stop_greeting()
-            self._lose_print(event)
-            self._commands.clear()
-            self._wanted = None
-        before = self.snapshot
-        self.snapshot = apply(before, event)
-        if self._printing is not None and type(event) in HEARD:
-            self._printing.hear(event)
         match event:
             case LineSent(line=line):
                 self._note("> ", line)
@@ -418,30 +291,35 @@ class Printer:
             case Acknowledged():
                 pass
             case CommandAcknowledged(tag=tag):
-                if tag == JOB and self._printing is not None:
-                    self._printing.job.acknowledged()
+                self.snapshot = apply(self.snapshot, event)
+                if tag == JOB:
+                    self.prints.acknowledged()
                 elif tag == FAREWELL:
                     self._farewell.set()
+            case _:
+                self._take_in(event)
+        for subscription in tuple(self._subscriptions):
+            subscription.offer(event, self.snapshot)
+
+    def _take_in(self, event: Event) -> None:
+        """What does not come with every line."""
+        if isinstance(event, StateChanged) and event.state is not State.OPERATIONAL:
+            # What waited for one printer, or for its life before a reset, is not for the next.
+            self._stop_greeting()
+            self.prints.lose(event)
+            self._commands.clear()
+        before = self.snapshot
+        self.snapshot = apply(before, event)
+        if type(event) in HEEDED:
+            self.prints.hear(event, before)
+        match event:
             case PrintProgressed():
                 self._ask_temperatures()
-            case FileKnown(file=file, facts=facts) if (
-                self._printing is not None and file == self._printing.job.print.file
-            ):
-                self._printing.job.learn(facts)
-            case PrintEnded() | TransferEnded() if self._printing is not None:
-                self._printing.close()
-                self._printing = None
-                if isinstance(event, TransferEnded):
-                    self._wanted = self._wanted if event.outcome == "done" else None
-                    self._list_card()
-            case CardFileOpened() if self._printing is not None:
-                self._identify(self._printing.job)
-            case CardFileOpened():
-                self._look_at_card()
+            case TransferEnded():
+                self._list_card()
             case ActionRequested(action=action):
                 if (said := self._dialog.read(action, time.time())) is not None:
                     self._on_event(said)
-                self._obey(action)
             case CapabilityReported(name="PROMPT_SUPPORT", enabled=True) if not before.capabilities.get(
                 "PROMPT_SUPPORT"
             ):
@@ -459,25 +337,17 @@ class Printer:
                 self._card_unread = self.snapshot.capabilities.get("SDCARD", True)
                 self._commands.append(Command("M27"))
                 self._prepare_to_greet()
-            case SdPrintEnded() if self._card_unread or self._greeting or self._left_behind:
-                self._end_left_behind(done=isinstance(event, SdPrintDone))
+            case SdPrintEnded() if self._card_unread or self._greeting:
                 self._greet()
                 if self._card_unread:
                     self._card_unread = False
                     self._list_card()
-            case CardListed() if self._wanted is not None:
-                self._use_new_file(self._wanted)
             case CardReady() if not before.sd_ready and not self._card_unread and before.state is State.OPERATIONAL:
                 self._list_card()
             case SdPrintReported() if before.sd_print is None and self.snapshot.sd_print is not None:
                 self._stop_greeting()
-                self._ask(Command("M31"))
-                if self._printing is None:
-                    self._take_up()
         if type(event) in _FOLLOWED and (self.snapshot.print is None or self.snapshot.print.source is None):
             self._follow(self, event)
-        for subscription in tuple(self._subscriptions):
-            subscription.offer(event, self.snapshot)
 
     def _ask_temperatures(self) -> None:
         """While it prints the session has no pause to ask in, and not all firmware reports by itself."""
@@ -502,7 +372,7 @@ class Printer:
         if self._greeting is not None and not self._ending:
             self._stop_greeting()
             again, self._greets = not self._greets, False
-            self._commands.extend(map(Command, self.scripts("afterPrinterConnected", {"reconnected": again})))
+            self._commands.extend(map(Command, self._script("afterPrinterConnected", {"reconnected": again})))
             self._wake()
 
     def _list_card(self) -> None:
@@ -513,66 +383,11 @@ class Printer:
             self._commands.append(command)
             self._wake()
 
-    # -- prints from the printer's own card --
-
-    def _card_job(self, file: SelectedFile, user: str | None, *, foreign: bool = False) -> CardJob:
-        return CardJob(
-            file,
-            asyncio.get_running_loop().time(),
-            started_at=time.time(),
-            user=user,
-            scripts=self.scripts,
-            firmware=self.snapshot.firmware or "",
-            reports=self.snapshot.capabilities.get("AUTOREPORT_SD_STATUS", False),
-            foreign=foreign,
-        )
-
-    def _take_up(self) -> None:
-        """Follow a print from the card that goes on, whoever has started it."""
-        under_way, job = self.snapshot.sd_print, self._left_behind
-        if under_way is None:
-            return
-        if job is not None and job.print.file.size in (None, under_way.total):
-            job.take_up(asyncio.get_running_loop().time())
-        else:
-            self._end_left_behind(done=False)
-            file = card_file(self.snapshot.sd_files, self.snapshot.sd_open, size=under_way.total)
-            job = self._card_job(file, None, foreign=True)
-        if job.print.file.path:
-            self.tell(FileSelected(job.print.file))
-        else:
-            self._ask(Command("M27 C"))
-        self._begin(job, None)
-
-    def _look_at_card(self) -> None:
-        """Somebody at the printer may have started a print from its card."""
-        if self._printing is None:
-            self._ask(Command("M27"))
-
-    def _identify(self, job: Course) -> None:
-        """The printer has said which file it has open."""
-        if isinstance(job, CardJob) and not job.print.file.path and self.snapshot.sd_open:
-            job.identify(card_file(self.snapshot.sd_files, self.snapshot.sd_open, size=job.print.file.size))
-            self.tell(FileSelected(job.print.file))
-
-    def _end_left_behind(self, *, done: bool) -> None:
-        """The print that went on without us has ended."""
-        if (job := self._left_behind) is None:
-            return
-        self._left_behind = None
-        job.end_unseen(asyncio.get_running_loop().time(), done=done)
-        while event := job.next_event():
-            self._on_event(event)
-
-    def _use_new_file(self, new: SelectedFile) -> None:
-        """What was to be done with the file that has been written to the card."""
-        self._wanted = None
-        file = card_file(self.snapshot.sd_files, new.path, size=new.size, user=new.user)
-        self.tell(FileSelected(file))
-        if self._wants_print and not self.is_printing:
-            self.start(file, None, user=new.user)
-
     # -- what is sent --
+
+    def _script(self, name: str, context: Mapping[str, Any]) -> Iterable[str]:
+        """As the scripts are now: a setting may change while a print goes on."""
+        return self.scripts(name, context)
 
     def _note(self, direction: str, line: str) -> None:
         if wire.isEnabledFor(logging.DEBUG):
@@ -583,37 +398,9 @@ class Printer:
         """What goes to the printer next: what somebody has asked for goes between two lines of a print."""
         if self._ending:
             return None
-        if self._commands and not self._is_writing:
+        if self._commands and not self.prints.owns_line:
             return self._commands.popleft()
-        return self._printing.next_command() if self._printing is not None else None
-
-    def _lose_print(self, event: StateChanged) -> None:
-        """The connection is not there any more, and the print with it: it is never gone on with by itself.
-
-        What the printer reads from its own card goes on without us.
-        """
-        if self._printing is None:
-            return
-        failure = self.snapshot.failure
-        if failure is not None and (event.state is State.OFFLINE_AFTER_ERROR or failure.fault.code == "reset"):
-            code, message = failure.fault.code, failure.fault.message
-        else:
-            code, message = "disconnected", "The printer was disconnected by a user"
-        job = self._printing.job
-        if isinstance(job, CardJob) and code not in ("reset", "firmware_halted"):
-            self._left_behind = job
-            self._printing.close()
-            self._printing = None
-        else:
-            job.fail(code, message, self._printing.now())
-            self._printing.tell_events()
-
-    def _obey(self, action: str) -> None:
-        """The printer asks for a print, or somebody there has started one; what else it asks for the print hears."""
-        if action == "start" and not self.is_printing and self.snapshot.selected is not None:
-            self._on_event(PrintWanted())
-        elif action in ("start", "resume", "resumed"):
-            self._look_at_card()
+        return self.prints.next_command()
 
     def _is_no_stop(self, command: Command) -> bool:
         return code_of(command.text) != "M112"
@@ -623,10 +410,9 @@ class Printer:
         return code == "M112" or (code in _EMERGENCY and self.snapshot.capabilities.get("EMERGENCY_PARSER", False))
 
     def _send_urgent(self, command: Command) -> None:
-        if code_of(command.text) == "M112" and self._printing is not None:
+        if code_of(command.text) == "M112" and self.is_printing:
             self._commands.clear()
-            self._printing.job.fail("emergency_stop", "It was ended by an emergency stop (M112)", self._printing.now())
-            self._printing.tell_events()
+            self.prints.fail("emergency_stop", "It was ended by an emergency stop (M112)")
         if self._connection.link is not None:
             self._connection.link.send_urgent(command)
 

@@ -205,7 +205,7 @@ async def to_card(call: Call, file: SelectedFile, *, select: bool = False, print
     """Begin to write a stored file to the printer's card; where it will be. What comes of it is told by events."""
     now = call.printer.snapshot
     name = new_name(file.name, now.sd_files, long_names=now.capabilities.get("LFN_WRITE", False))
-    call.printer.transfer(file, await opened(call, file.path), name, select=select, print=print)
+    call.printer.prints.transfer(file, await opened(call, file.path), name, select=select, print=print)
     return place_on_card(call, name)
 
 

@@ -97,14 +97,14 @@ async def post_job(call: Call) -> web.StreamResponse:
         case "recover":
             await _recover(call)
         case "cancel":
-            printer.cancel()
+            printer.prints.cancel()
         case "pause":
             action = body.get("action", "toggle")
             paused = printer.is_paused
             if action == "resume" or (action == "toggle" and paused):
-                printer.resume()
+                printer.prints.resume()
             else:
-                printer.pause()
+                printer.prints.pause()
     return done()
 
 
@@ -112,8 +112,8 @@ async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
     """Print this file; `again`, in place of the print that pauses. Raises what a person has to be told."""
     stream = None if file.origin == CARD else await opened(call, file.path)
     if again:
-        call.printer.drop()
-    call.printer.start(file, stream, user=call.caller.name)
+        call.printer.prints.drop()
+    call.printer.prints.start(file, stream, user=call.caller.name)
 
 
 async def _recover(call: Call) -> None:
@@ -134,7 +134,7 @@ async def _recover(call: Call) -> None:
         raise
     if printer.snapshot.selected != lost.file:
         printer.select(lost.file)
-    printer.start(lost.file, stream, user=call.caller.name, resume=point)
+    printer.prints.start(lost.file, stream, user=call.caller.name, resume=point)
 
 
 async def opened(call: Call, path: str) -> BinaryIO:

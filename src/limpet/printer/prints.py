@@ -1,0 +1,324 @@
+"""The prints of one printer: begun, steered and ended; one from its card is followed, whoever has started it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import BinaryIO
+
+from limpet.errors import Conflict
+from limpet.gcodefile.resume import ResumePoint
+from limpet.printer.card_files import card_file
+from limpet.printer.card_job import CardJob
+from limpet.printer.connection import Connection
+from limpet.printer.course import HEARD, Course, Scripts
+from limpet.printer.job import Job
+from limpet.printer.print import FileKnown, Phase, PrintEnded, SelectedFile, TransferEnded
+from limpet.printer.printing import Printing
+from limpet.printer.prompts import PrintWanted
+from limpet.printer.state import FileSelected, Snapshot, State, StateChanged
+from limpet.printer.transfer import Transfer, on_card
+from limpet.protocol.commands import Command
+from limpet.protocol.events import (
+    ActionRequested,
+    CardFileOpened,
+    CardListed,
+    Event,
+    SdPrintDone,
+    SdPrintEnded,
+    SdPrintReported,
+)
+
+HEEDED = HEARD | {CardListed, FileKnown, PrintEnded, TransferEnded}
+"""The events that `hear` wants."""
+_PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
+
+
+class Prints:
+    """At most one print, or transfer to the card, at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        snapshot: Callable[[], Snapshot],
+        scripts: Scripts,
+        tell: Callable[[Event], None],
+        ask: Callable[[Command], None],
+    ) -> None:
+        """`tell` gets the events of the prints, `ask` what the printer is to be asked for them, once."""
+        self._connection = connection
+        self._snapshot = snapshot
+        self._scripts = scripts
+        self._tell = tell
+        self._ask = ask
+        self._printing: Printing | None = None
+        self._left_behind: CardJob | None = None
+        self._wanted: SelectedFile | None = None
+        self._wants_print = False
+
+    @property
+    def under_way(self) -> bool:
+        """A print is under way, or pauses: one of ours, or one from the printer's own card."""
+        return self._printing is not None or self._snapshot().sd_print is not None
+
+    @property
+    def here(self) -> bool:
+        """One that is sent from here is under way."""
+        return self._printing is not None and not isinstance(self._printing.job, CardJob)
+
+    @property
+    def on_card(self) -> bool:
+        """The printer reads it from its own card, and goes on without us."""
+        return self._snapshot().sd_print is not None or (self._printing is not None and not self.here)
+
+    @property
+    def owns_line(self) -> bool:
+        """The printer writes all that it gets to a file on its card."""
+        return self._printing is not None and self._printing.job.owns_line
+
+    # -- verbs --
+
+    def start(
+        self, file: SelectedFile, stream: BinaryIO | None, *, user: str | None = None, resume: ResumePoint | None = None
+    ) -> None:
+        """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed; or, without
+        one, by the printer from its card.
+
+        Raises Conflict when the printer cannot; then the stream is closed.
+        """
+        self._require_free(stream)
+        if stream is None:
+            self._begin(self._card_job(file, user), None)
+            return
+        job = Job(
+            file,
+            _now(),
+            started_at=time.time(),
+            user=user,
+            scripts=self._scripts,
+            offsets=lambda: self._snapshot().offsets,
+            heaters=lambda: self._snapshot().temperatures,
+            resume=resume,
+        )
+        self._begin(job, stream)
+
+    def transfer(
+        self, file: SelectedFile, stream: BinaryIO, name: str, *, select: bool = False, print: bool = False
+    ) -> None:
+        """Write `file`, which is read from `stream`, to the printer's card, and `select` or `print` it there then.
+
+        Raises Conflict as `start` does.
+        """
+        self._require_free(stream)
+        new, firmware = on_card(file, name), self._snapshot().firmware or ""
+        job = Transfer(new, file.path, _now(), started_at=time.time(), user=file.user, firmware=firmware)
+        self._wanted, self._wants_print = new if select or print else None, print
+        self._begin(job, stream)
+
+    def pause(self) -> None:
+        """Stop the print where it can go on. Raises Conflict when there is none."""
+        printing = self._the_print("pause")
+        printing.job.pause(_now())
+        self._go_on(printing)
+
+    def resume(self) -> None:
+        """Go on with the print that pauses. Raises Conflict when there is none."""
+        printing = self._the_print("resume")
+        if isinstance(printing.job, CardJob) and printing.job.is_held:
+            self._stop_waiting()
+        printing.job.resume(_now())
+        self._go_on(printing)
+
+    def cancel(self) -> None:
+        """End the print. Raises Conflict when there is none."""
+        printing = self._the_print("cancel")
+        printing.job.cancel(_now())
+        link = self._connection.link
+        asks = self._snapshot().prompt is not None
+        if link is not None and (asks or link.waits_for_heat or isinstance(printing.job, CardJob)):
+            self._stop_waiting()
+        self._go_on(printing)
+
+    def drop(self) -> None:
+        """End the print that pauses as it is, for another one to begin."""
+        printing = self._the_print("restart")
+        printing.job.replace(_now())
+        printing.tell_events()
+
+    def fail(self, code: str, message: str) -> None:
+        """End the print, if there is one, without sending anything any more."""
+        if self._printing is not None:
+            self._printing.job.fail(code, message, _now())
+            self._printing.tell_events()
+
+    def lose(self, event: StateChanged) -> None:
+        """The connection is not there any more, and the print with it: it is never gone on with by itself.
+
+        What the printer reads from its own card goes on without us.
+        """
+        self._wanted = None
+        if self._printing is None:
+            return
+        failure = self._snapshot().failure
+        if failure is not None and (event.state is State.OFFLINE_AFTER_ERROR or failure.fault.code == "reset"):
+            code, message = failure.fault.code, failure.fault.message
+        else:
+            code, message = "disconnected", "The printer was disconnected by a user"
+        if isinstance(self._printing.job, CardJob) and code not in ("reset", "firmware_halted"):
+            self._left_behind = self._printing.job
+            self._release()
+        else:
+            self.fail(code, message)
+
+    def disturb(self, command: str) -> None:
+        """Somebody sends this command; while a print pauses it may move what is to be brought back."""
+        under_way = self._snapshot().print
+        if self._printing is not None and under_way is not None and under_way.phase in _PAUSED:
+            self._printing.job.disturb(command)
+
+    # -- the line --
+
+    def next_command(self) -> Command | None:
+        return self._printing.next_command() if self._printing is not None else None
+
+    def acknowledged(self) -> None:
+        """The printer has taken the oldest command of the print."""
+        if self._printing is not None:
+            self._printing.job.acknowledged()
+
+    def hear(self, event: Event, before: Snapshot) -> None:
+        """One of `HEEDED` has happened; `before` is what was known until then."""
+        if self._printing is not None and type(event) in HEARD:
+            self._printing.hear(event)
+        match event:
+            case FileKnown(file=file, facts=facts):
+                if self._printing is not None and file == self._printing.job.print.file:
+                    self._printing.job.learn(facts)
+            case PrintEnded():
+                self._release()
+            case TransferEnded(outcome=outcome):
+                self._release()
+                self._wanted = self._wanted if outcome == "done" else None
+            case CardListed() if self._wanted is not None:
+                self._use_new_file(self._wanted)
+            case CardFileOpened() if self._printing is not None:
+                self._identify(self._printing.job)
+            case CardFileOpened():
+                self._look_at_card()
+            case ActionRequested(action="start") if not self.under_way and self._snapshot().selected is not None:
+                self._tell(PrintWanted())
+            case ActionRequested(action="start" | "resume" | "resumed"):
+                self._look_at_card()
+            case SdPrintEnded():
+                self._end_left_behind(done=isinstance(event, SdPrintDone))
+            case SdPrintReported() if before.sd_print is None and self._snapshot().sd_print is not None:
+                self._ask(Command("M31"))
+                if self._printing is None:
+                    self._take_up()
+
+    # -- one that is under way --
+
+    def _require_free(self, stream: BinaryIO | None) -> None:
+        try:
+            if self._snapshot().state is not State.OPERATIONAL:
+                raise Conflict("The printer is not operational")
+            if self.under_way:
+                raise Conflict("The printer is printing already")
+        except Conflict:
+            if stream is not None:
+                stream.close()
+            raise
+
+    def _begin(self, job: Course, stream: BinaryIO | None) -> None:
+        self._left_behind = None
+        self._printing = Printing(job, stream, self._tell, self._wake)
+        self._go_on(self._printing)
+
+    def _release(self) -> None:
+        if self._printing is not None:
+            self._printing.close()
+            self._printing = None
+
+    def _the_print(self, verb: str) -> Printing:
+        if self._printing is None:
+            raise Conflict(f"Printer is neither printing nor paused, '{verb}' command cannot be performed")
+        return self._printing
+
+    def _go_on(self, printing: Printing) -> None:
+        printing.tell_events()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._connection.link is not None:
+            self._connection.link.wake()
+
+    def _stop_waiting(self) -> None:
+        """For heat, or for a user at the printer."""
+        if self._connection.link is not None:
+            self._connection.link.send_urgent(Command("M108"))
+
+    # -- from the card --
+
+    def _card_job(self, file: SelectedFile, user: str | None, *, foreign: bool = False) -> CardJob:
+        return CardJob(
+            file,
+            _now(),
+            started_at=time.time(),
+            user=user,
+            scripts=self._scripts,
+            firmware=self._snapshot().firmware or "",
+            reports=self._snapshot().capabilities.get("AUTOREPORT_SD_STATUS", False),
+            foreign=foreign,
+        )
+
+    def _take_up(self) -> None:
+        """Follow a print from the card that goes on, whoever has started it."""
+        snapshot, job = self._snapshot(), self._left_behind
+        if snapshot.sd_print is None:
+            return
+        if job is not None and job.print.file.size in (None, snapshot.sd_print.total):
+            job.take_up(_now())
+        else:
+            self._end_left_behind(done=False)
+            file = card_file(snapshot.sd_files, snapshot.sd_open, size=snapshot.sd_print.total)
+            job = self._card_job(file, None, foreign=True)
+        if job.print.file.path:
+            self._tell(FileSelected(job.print.file))
+        else:
+            self._ask(Command("M27 C"))
+        self._begin(job, None)
+
+    def _look_at_card(self) -> None:
+        """Somebody at the printer may have started a print from its card."""
+        if self._printing is None:
+            self._ask(Command("M27"))
+
+    def _identify(self, job: Course) -> None:
+        """The printer has said which file it has open."""
+        snapshot = self._snapshot()
+        if isinstance(job, CardJob) and not job.print.file.path and snapshot.sd_open:
+            job.identify(card_file(snapshot.sd_files, snapshot.sd_open, size=job.print.file.size))
+            self._tell(FileSelected(job.print.file))
+
+    def _end_left_behind(self, *, done: bool) -> None:
+        """The print that went on without us has ended."""
+        if (job := self._left_behind) is None:
+            return
+        self._left_behind = None
+        job.end_unseen(_now(), done=done)
+        while event := job.next_event():
+            self._tell(event)
+
+    def _use_new_file(self, new: SelectedFile) -> None:
+        """What was to be done with the file that has been written to the card."""
+        self._wanted = None
+        file = card_file(self._snapshot().sd_files, new.path, size=new.size, user=new.user)
+        self._tell(FileSelected(file))
+        if self._wants_print and not self.under_way:
+            self.start(file, None, user=new.user)
+
+
+def _now() -> float:
+    """Seconds of the loop's clock."""
+    return asyncio.get_running_loop().time()
