@@ -19,6 +19,7 @@ from .simulator import Board, Simulator, Told, fields, simulated
 
 NAME = "bench.gcode"
 BEGINS_WITHIN = 60.0
+ANALYSED_WITHIN = 60.0
 STALLS_AFTER = 45.0
 """Seconds without a move after which a print counts as over: OctoPrint waits 30 s for a lost ok."""
 SETTLE = 1.0
@@ -43,8 +44,9 @@ def file_of(folder: Path, count: int) -> File:
     return File(path, count, moves.write(path, count))
 
 
-def over_api(make: Callable[[Path], Host]) -> Begin:
-    """The way of Limpet and OctoPrint: connect, upload, select and print."""
+def over_api(make: Callable[[Path], Host], *, analyses: bool = False) -> Begin:
+    """The way of Limpet and OctoPrint: connect, upload, select and print. `analyses`: it reads what was uploaded, and
+    that is not to be counted as printing."""
 
     @contextlib.contextmanager
     def begin(link: Path, baudrate: int, file: Path) -> Iterator[Running]:
@@ -54,6 +56,8 @@ def over_api(make: Callable[[Path], Host]) -> Begin:
                 command(client, {"command": "connect", "port": str(link), "baudrate": baudrate})
                 wait_for_state(client, {"Operational"})
                 upload(client, file)
+                if analyses:
+                    _wait_for_analysis(client)
                 start(client)
             yield server
 
@@ -87,6 +91,16 @@ def upload(client: HTTPConnection, file: Path) -> None:
     headers = {"X-Api-Key": API_KEY, "Content-Type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
     client.request("POST", "/api/files/local", body, headers)
     _expect(client, 201, "the upload")
+
+
+def _wait_for_analysis(client: HTTPConnection) -> None:
+    end = time.monotonic() + ANALYSED_WITHIN
+    while time.monotonic() < end:
+        _, body = hosts.get(client, f"/api/files/local/{NAME}")
+        if "gcodeAnalysis" in json.loads(body):
+            return
+        time.sleep(0.1)
+    raise BenchError(f"the file was not analysed within {ANALYSED_WITHIN:.0f} s")
 
 
 def start(client: HTTPConnection, prefix: str = "") -> None:

@@ -23,8 +23,8 @@ def programs(limpet: Path, octoprint: Path | None, printrun: Path | None, only: 
     """How each chosen program is made to print; `printrun` is the Python of its environment."""
     found: dict[str, Begin] = {}
     if only != "octoprint":
-        found[WINDOW] = over_api(partial(_limpet_on, limpet, ""))
-        found[ONE] = over_api(partial(_limpet_on, limpet, ONE_LINE))
+        found[WINDOW] = over_api(partial(_limpet_on, limpet, ""), analyses=True)
+        found[ONE] = over_api(partial(_limpet_on, limpet, ONE_LINE), analyses=True)
     if only != "limpet" and octoprint is not None:
         found[OCTOPRINT] = over_api(partial(_octoprint_on, octoprint))
     if only is None and printrun is not None:

@@ -16,6 +16,7 @@ from limpet.printer.link import MAX_KEPT, TRAFFIC, Link
 from limpet.protocol.commands import Command
 from limpet.protocol.events import (
     Acknowledged,
+    ActionRequested,
     Event,
     FirmwareIdentified,
     LineReceived,
@@ -196,6 +197,28 @@ async def test_a_command_is_taken_only_when_there_is_room_for_it(link: Link, por
     assert list(commands) == [Command("G1 X2"), Command("G1 X3")]
     port.says("ok")
     assert list(commands) == [Command("G1 X3")]
+
+
+async def test_the_next_line_is_out_before_an_ok_is_told_and_after_all_else_is(link: Link, port: Port) -> None:
+    """The printer waits for the one; but what it asks for may be that nothing more comes."""
+    commands = deque([Command("G1 X1"), Command("G1 X2"), Command("G1 X3")])
+    told: list[tuple[str, bool]] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, LineReceived):
+            told.append((event.line, Command("G1 X2") in commands))
+        if isinstance(event, ActionRequested):
+            commands.clear()
+
+    link.adopt(on_event, lambda: commands.popleft() if commands else None)
+    await greeted(link, port)
+    port.answers_the_greeting()
+    assert list(commands) == [Command("G1 X2"), Command("G1 X3")]
+    told.clear()
+    port.says("ok")
+    assert told == [("ok", False)]
+    port.says("//action:pause\nok")
+    assert b"X3" not in port.taken
 
 
 async def test_a_command_that_comes_later_goes_out_when_the_link_is_woken(link: Link, port: Port) -> None:

@@ -250,7 +250,7 @@ class Connection:
 
     def _adopt(self, link: Link) -> None:
         self.link = link
-        link.adopt(partial(self._event_of_link, link), self._next_command)
+        link.adopt(self._on_event, self._next_command, partial(self._follow, link))
 
     # -- detection --
 
@@ -387,8 +387,7 @@ class Connection:
         if asyncio.current_task() in self._ending:
             raise asyncio.CancelledError  # What it has awaited swallowed the first one (wait_for did, up to 3.11).
 
-    def _event_of_link(self, link: Link, event: Event) -> None:
-        self._on_event(event)
+    def _follow(self, link: Link, event: SessionOpened | PrinterRestarted) -> None:
         match event:
             case SessionOpened():
                 self._on_opened(link)

@@ -20,6 +20,7 @@ from limpet.protocol.events import (
     FirmwareIdentified,
     LineReceived,
     LineSent,
+    PrinterRestarted,
     SessionEnded,
     SessionOpened,
 )
@@ -32,6 +33,7 @@ WRITE_STALL = 5.0
 CLOSE_TIME = 0.8
 """Seconds after which nobody waits any longer for a port to be free."""
 MAX_KEPT = 500
+_WITH_EVERY_LINE = frozenset({LineSent, LineReceived, Acknowledged, CommandAcknowledged})
 
 
 class Link(asyncio.Protocol):
@@ -47,6 +49,7 @@ class Link(asyncio.Protocol):
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._on_event: Callable[[Event], None] = self._kept.append
         self._next_command: Callable[[], Command | None] = lambda: None
+        self._on_change: Callable[[SessionOpened | PrinterRestarted], None] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._transport: Transport | None = None
         self._session: Session | None = None
@@ -68,12 +71,18 @@ class Link(asyncio.Protocol):
 
     # -- for the connection --
 
-    def adopt(self, on_event: Callable[[Event], None], next_command: Callable[[], Command | None]) -> None:
-        """From now on `on_event` gets every event in order, first those that were kept; `next_command` is asked
-        whenever the session has room, and returns None when there is nothing to send."""
-        self._on_event, self._next_command = on_event, next_command
+    def adopt(
+        self,
+        on_event: Callable[[Event], None],
+        next_command: Callable[[], Command | None],
+        on_change: Callable[[SessionOpened | PrinterRestarted], None] = lambda _: None,
+    ) -> None:
+        """From now on `on_event` gets every event in order, first those that were kept, and `on_change` after it those
+        with which a session begins anew; `next_command` is asked whenever the session has room, and returns None when
+        there is nothing to send."""
+        self._on_event, self._next_command, self._on_change = on_event, next_command, on_change
         while self._kept:
-            on_event(self._kept.popleft())
+            self._tell(self._kept.popleft())
         self._pump()
 
     def attach(self, transport: Transport, port: str, baudrate: int) -> None:
@@ -238,9 +247,12 @@ class Link(asyncio.Protocol):
         self._set_timer()
 
     def _turn(self, session: Session) -> bool:
-        """Whether a command has been taken: there is more to tell then, and perhaps room for another."""
-        while event := session.next_event():
-            self._handle(event)
+        """Whether there may be more to do: a command has been taken, or what was told has made room for one."""
+        events = [*iter(session.next_event, None)]
+        # What comes with every line can wait until the next one is out: the printer does nothing until then.
+        hurries = _WITH_EVERY_LINE.issuperset(map(type, events))
+        if not hurries:
+            self._handle_all(events)
         taken = False
         if self._session is session and session.ready and (command := self._next_command()) is not None:
             taken = True
@@ -248,7 +260,13 @@ class Link(asyncio.Protocol):
         if (data := session.data_to_send()) and self._transport is not None:
             self._written += len(data)
             self._transport.write(data)
-        return taken
+        if hurries:
+            self._handle_all(events)
+        return taken or (bool(events) and session.ready)
+
+    def _handle_all(self, events: list[Event]) -> None:
+        for event in events:
+            self._handle(event)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -263,6 +281,11 @@ class Link(asyncio.Protocol):
             case _:
                 self._handle_rare(event)
 
+    def _tell(self, event: Event) -> None:
+        self._on_event(event)
+        if isinstance(event, SessionOpened | PrinterRestarted):
+            self._on_change(event)
+
     def _handle_rare(self, event: Event) -> None:
         """What does not come with every line."""
         match event:
@@ -270,7 +293,7 @@ class Link(asyncio.Protocol):
                 self.firmware_fields = fields
             case BootReported():
                 self.booted_at = self._loop.time()
-        self._on_event(event)
+        self._tell(event)
         match event:
             case SessionOpened():
                 if not self.opened.done():
