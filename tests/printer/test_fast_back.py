@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from limpet.protocol.events import CommandAcknowledged, Event
 from limpet.protocol.virtual_printer import VirtualPrinterOptions
 from tests.printer.joined import JoinedPrint, moves
 from tests.protocol.test_lossy_wire import at_once
@@ -68,3 +69,28 @@ def test_a_planner_full_of_slow_moves_is_not_taken_for_a_loss(flow: str, seconds
     assert print.arrived == slow
     # It is asked a few times before it is known how slow it is, and again when there is one line at a time.
     assert wire.session.figures.resends <= 40
+
+
+@pytest.mark.parametrize("busy", [True, False])
+@pytest.mark.parametrize("seconds", [0.5, 0.9, 1.5, 4.0, 9.0])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_oks_that_come_late_are_not_counted_for_lines_that_came_later(flow: str, seconds: float, busy: bool) -> None:
+    """The planner is full of quick moves, and then of a slow one: lines that wait in the printer are written again, and
+    found to have arrived, one after the other. Whoever takes the `ok` of one for that of the next is ahead from then
+    on, and thinks that the printer has come to rest when it has not."""
+    window, advanced_ok = FLOWS[flow]
+    quick = [f"G1 X{4 * (n % 50)} E{n} F3000" for n in range(1, 300)]
+    slow = [line.replace("F3000", f"F{60 * 196 / seconds:g}") if " X0 " in line else line for line in quick]
+    wire = Wire(VirtualPrinterOptions(boot_time=0.0, advanced_ok=advanced_ok, busy=busy), window=window)
+    print = JoinedPrint(wire, "\n".join(slow))
+    arrived_at_rest: list[int] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, CommandAcknowledged) and event.command == "M400":
+            arrived_at_rest.append(len(print.arrived))
+
+    heard = wire.on_event
+    wire.on_event = lambda event: (watch(event), heard(event))
+    print.run()
+    assert print.arrived == slow
+    assert arrived_at_rest == [len(slow)]

@@ -157,7 +157,7 @@ def test_a_capability_is_read() -> None:
         ("Error:Line Number is not Last Line Number+1, Last Line: 3", 3),
         ("Error:No Checksum with line number, Last Line: 8", 8),
         ("Error:Wrong checksum", None),
-        ("Error:expected line 4 got 7", None),
+        ("Error:expected line 4 got 7", 3),
     ],
 )
 def test_a_rejected_line_is_no_alarm(line: str, last_line: int | None) -> None:

@@ -354,6 +354,32 @@ def test_a_line_that_repetier_skips_the_second_time_has_been_executed() -> None:
     assert session.idle
 
 
+def test_a_line_that_repetier_skips_each_time_is_not_taken_for_executed() -> None:
+    """It has restarted without a word, and waits for line 1: the one request for that was lost."""
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.data_to_send()
+    session.receive_data(b"skip 3\nok\n", 0.1)
+    assert after(session, 0.5).count(b"N3 ") == 1
+    session.receive_data(b"skip 3\nok\n", 0.6)
+    assert not session.ready
+    session.receive_data(b"Resend:3\nok\n", 1.0)
+    session.data_to_send()
+    assert after(session, 2.0).count(b"N3 ") >= 1
+    session.receive_data(b"skip 3\nok\n", 2.1)
+    assert session.idle
+
+
+def test_the_ok_of_a_line_that_repetier_has_had_for_long_is_not_that_of_the_next() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    assert after(session, 0.5).count(b"N3 ") == 2
+    session.receive_data(b"ok 3\n", 0.6)
+    session.send("G1 X2", 0.6)
+    session.receive_data(b"skip 3\nok\n", 0.7)
+    assert not session.ready
+
+
 def test_a_request_for_a_line_that_was_never_sent_is_taken_for_damage() -> None:
     session = greeted()
     session.send("G1 X1", 0.0)

@@ -62,6 +62,12 @@ def code_of(command: str) -> str:
     return match.group(1).upper() if match else ""
 
 
+def family_of(command: str) -> str:
+    """Its code, but "T" for every change of the tool."""
+    code = code_of(command)
+    return "T" if code.startswith("T") else code
+
+
 def words_of(command: str) -> dict[str, float]:
     """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
     return {letter: float(number) for letter, number in _WORD.findall(command)}

@@ -1,8 +1,8 @@
-"""How long to wait for which command, in seconds, and what may be done about it."""
+"""How long to wait for which command, in seconds, and what may be done about it; a command is known by its family
+(`family_of`)."""
 
 from __future__ import annotations
 
-from limpet.protocol.commands import code_of
 from limpet.protocol.firmware import HARMLESS_COMMANDS, LONG_COMMANDS, MOVE_COMMANDS, Firmware
 
 SILENCE = 15.0
@@ -60,17 +60,17 @@ class Pace:
         return min(max(2.0 * self._longest, LEAST_WAIT), MOST_WAIT)
 
 
-def until_retry(command: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:
+def until_retry(family: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:
     """Until an unanswered line is written again: longer for slow commands, doubling each time. The first time is in any
     case before the printer is given up."""
-    base = (BUSY_GRACE if says_busy else 15.0) if takes_long(command, firmware) else pace.timeout
-    base = min(base, silence_limit(command, firmware, says_busy=says_busy) / 2)
+    base = (BUSY_GRACE if says_busy else 15.0) if takes_long(family, firmware) else pace.timeout
+    base = min(base, silence_limit(family, firmware, says_busy=says_busy) / 2)
     return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
 
 
-def gives_up_at(command: str, firmware: Firmware, *, asked_at: float, heard_at: float, says_busy: bool) -> float:
+def gives_up_at(family: str, firmware: Firmware, *, asked_at: float, heard_at: float, says_busy: bool) -> float:
     """When a printer that goes on saying nothing is given up."""
-    limit = silence_limit(command, firmware, says_busy=says_busy)
+    limit = silence_limit(family, firmware, says_busy=says_busy)
     if limit == SILENCE:
         return max(heard_at + limit, asked_at + min(LEAST_ASKED, limit))
     # It was free to be silent until it was asked.
@@ -88,33 +88,25 @@ def until_poll(report_interval: float | None, active_at: float, heard_at: float)
     return min(POLL_INTERVAL_REPORTED, max(suspicion, heard_at + suspicion - active_at))
 
 
-def answers_at_once(command: str, firmware: Firmware) -> bool:
+def answers_at_once(family: str, firmware: Firmware) -> bool:
     """Whether the time until its `ok` is that of the line, and not that of a movement or of heating."""
-    code = code_of(command)
-    return bool(code) and code not in MOVE_COMMANDS and not takes_long(command, firmware)
+    return bool(family) and family not in MOVE_COMMANDS and not takes_long(family, firmware)
 
 
-def silence_limit(command: str, firmware: Firmware, *, says_busy: bool) -> float:
+def silence_limit(family: str, firmware: Firmware, *, says_busy: bool) -> float:
     """Until a printer that says nothing at all is given up."""
     if says_busy:
         return SILENCE
-    code = _family(command)
-    if code in MOVE_COMMANDS:
+    if family in MOVE_COMMANDS:
         return MOVE_SILENCE
-    return LONG_COMMANDS.get(code, MACRO_SILENCE if takes_long(command, firmware) else SILENCE)
+    return LONG_COMMANDS.get(family, MACRO_SILENCE if takes_long(family, firmware) else SILENCE)
 
 
-def takes_long(command: str, firmware: Firmware) -> bool:
+def takes_long(family: str, firmware: Firmware) -> bool:
     """Homing, heating, waiting for a person, and what no table knows where there are macros."""
-    code = _family(command)
-    return code in LONG_COMMANDS or (not code and firmware.has_macros)
+    return family in LONG_COMMANDS or (not family and firmware.has_macros)
 
 
-def may_repeat(command: str, firmware: Firmware) -> bool:
+def may_repeat(family: str, firmware: Firmware) -> bool:
     """Whether the line may be written again although nobody has asked for it."""
-    return firmware.checks_order or code_of(command) in HARMLESS_COMMANDS
-
-
-def _family(command: str) -> str:
-    code = code_of(command)
-    return "T" if code.startswith("T") else code
+    return firmware.checks_order or family in HARMLESS_COMMANDS

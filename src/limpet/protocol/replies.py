@@ -52,6 +52,7 @@ _OK_NUMBER = re.compile(r"N?(\d{1,10})(?![\w.])")
 _OK_ROOM = re.compile(r"\b([PB])(\d{1,5})\b")
 _DURATION = re.compile(r"(\d{1,6})\s*([dhms])", re.IGNORECASE)
 _LAST_LINE = re.compile(r"Last Line:\s*(\d{1,10})", re.IGNORECASE)
+_EXPECTED = re.compile(r"expected line (\d{1,10})", re.IGNORECASE)
 _ONLY_OK = (Acknowledged(),)
 _NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))
 
@@ -127,15 +128,22 @@ def _both(match: Match[str]) -> Iterator[Event]:
 
 def _error(match: Match[str]) -> Iterator[Event]:
     message = match.group(1).strip()
-    last_line = _LAST_LINE.search(message)
     if not message:
         yield FirmwareHalted("it answers !! to everything")  # Smoothie, until M999.
     elif _HALTED.search(message):
         yield FirmwareHalted(message)
     elif _REJECTED.search(message):
-        yield LineRejected(message, int(last_line.group(1)) if last_line else None)
+        yield LineRejected(message, _last_line(message))
     else:
         yield ErrorReported(message)
+
+
+def _last_line(message: str) -> int | None:
+    """The last line that it has taken, as Marlin says it, or before the one that it expects, as Repetier does."""
+    if (last := _LAST_LINE.search(message)) is not None:
+        return int(last.group(1))
+    expected = _EXPECTED.search(message)
+    return int(expected.group(1)) - 1 if expected is not None else None
 
 
 def _fatal(match: Match[str]) -> Iterator[Event]:

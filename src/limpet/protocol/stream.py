@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from limpet.protocol.commands import code_of, number_line
+from limpet.protocol.commands import number_line
 from limpet.protocol.figures import Figures
 from limpet.protocol.firmware import UNKNOWN, Firmware
 from limpet.protocol.patience import (
@@ -36,6 +36,8 @@ CROSSED = 0.6
 """Seconds within which a line and a `wait` may have crossed."""
 OKS_MISSED = 2
 """Requests in a row whose `ok` did not come, after which this firmware is thought to send none."""
+MOST_OWED = 64
+"""Lines whose `ok` may come late."""
 SHORT_HOLD = 0.1
 """Seconds that it is waited for all the same."""
 HEATING = frozenset({"M109", "M116", "M190", "M191"})
@@ -60,10 +62,10 @@ class Stream:
         self._window = Window(1, flow.room)
         self._pace = Pace()
         self._busy_seen = False
-        self._late: float | None = None
-        """When the line was first written whose `ok` may still come, although it is known to have arrived."""
-        self._excused = 0
-        """The line during which such an `ok` has come."""
+        self._owed: deque[float] = deque(maxlen=MOST_OWED)
+        """When the lines were first written whose `ok` may still come, although they are known to have arrived."""
+        self._owed_at = 0.0
+        """When an `ok` was last taken for one of those."""
         self._oks_missed = 0
         """Requests without an `ok`, since one had it."""
         self._guess = (0, 0.0)
@@ -78,8 +80,7 @@ class Stream:
         self._skipped = False
         self._hold_until: float | None = None
         self._echo_until: float | None = None
-        self._late = None
-        self._excused = 0
+        self._owed.clear()
         self._retry_at = now
         self.active_at = now
         self._stuck: tuple[int, int] = (0, 0)
@@ -118,7 +119,7 @@ class Stream:
     def waits_for_heat(self) -> bool:
         """The printer is busy with a command that waits for a temperature."""
         in_flight = self._window.in_flight
-        return bool(in_flight) and code_of(in_flight[0].command) in HEATING
+        return bool(in_flight) and in_flight[0].family in HEATING
 
     @property
     def suspect(self) -> bool:
@@ -185,10 +186,10 @@ class Stream:
             self._oks_missed = 0
         elif self._echo_until is not None and now < self._echo_until:
             self._echo_until = None
-        elif self._late is not None and self._is_late_one(number, now):
+        elif self._owed and self._is_late_one(number, now):
             pass
         elif self._skipped:
-            # It cannot have been executed before: the printer misses an earlier line, and asks for that.
+            # That of a line that was passed over, and not of the one in flight.
             self._skipped = False
         elif self._rejected:
             # The Resend itself was lost on the way; the complaint before it told as much.
@@ -209,7 +210,7 @@ class Stream:
         others = len(self._window.in_flight) - 1
         if number < self._window.next_number:
             self._narrow()
-        self._expect_late_ok(number)
+        self._expect_late_oks(number)
         if self._rewind(number):
             self._echoes.expect(number, others)
             self._hold(now)
@@ -224,8 +225,9 @@ class Stream:
         self._rejected = True
 
     def on_skipped(self, number: int) -> None:
-        """Repetier has passed over line `number`."""
-        self._skipped = self._window.is_fresh(number)
+        """Repetier has passed over line `number`, as one that it has had or while it waits for an earlier one, and says
+        ok to that."""
+        self._skipped = self._window.passed_over(number) or number < self._window.oldest
 
     def on_busy(self, now: float) -> None:
         self._busy_seen = True
@@ -234,7 +236,7 @@ class Stream:
     def on_idle(self, now: float) -> None:
         """It has nothing to do, so what is in flight got lost, unless the two have just crossed."""
         in_flight = self._window.in_flight
-        if in_flight and now >= in_flight[0].sent_at + CROSSED and may_repeat(in_flight[0].command, self.firmware):
+        if in_flight and now >= in_flight[0].sent_at + CROSSED and may_repeat(in_flight[0].family, self.firmware):
             self._retry_at = min(self._retry_at, now)
             self._retry(now)
 
@@ -278,30 +280,38 @@ class Stream:
 
     def _measure(self, line: Line, now: float) -> None:
         # The answer to a line that was written twice may be to either.
-        if line.writes == 1 and not takes_long(line.command, self.firmware):
+        if line.writes == 1 and not takes_long(line.family, self.firmware):
             self._pace.measured(now - line.sent_at)
-            if answers_at_once(line.command, self.firmware):
+            if answers_at_once(line.family, self.firmware):
                 self._figures.answered(now - line.sent_at)
 
-    def _expect_late_ok(self, number: int) -> None:
-        """A line that was written again on a guess has arrived, and is perhaps still being worked on: then its `ok`
-        is to come, and is not that of the line after it. If that was wrong, the next guess will show it."""
-        oldest = self._window.in_flight[0] if self._window.in_flight else None
-        if oldest is not None and oldest.retries and number == oldest.number + 1:
-            self._late = oldest.asked_at if oldest.number != self._excused else None
+    def _expect_late_oks(self, number: int) -> None:
+        """All that was written has arrived, as a guess has brought to light, and waits perhaps in the printer. Then
+        their `ok`s are to come, and are not those of the lines after them. If that was wrong, the next guess shows
+        it."""
+        in_flight = self._window.in_flight
+        if not in_flight or number != in_flight[-1].number + 1:
+            return
+        if in_flight[0].asked_at <= self._owed_at < in_flight[0].sent_at:
+            self._owed.clear()  # What was taken for a late one was its own, so the others are lost.
+        else:
+            self._owed.extend(line.asked_at for line in in_flight)
 
     def _is_late_one(self, number: int | None, now: float) -> bool:
-        """This is the `ok` of the line before, which is known to have arrived: it comes too late to be a prompt
-        answer to the line that has been written since."""
-        asked_at, self._late = self._late, None
+        """This is the `ok` of a line before, which is known to have arrived."""
         in_flight = self._window.in_flight
-        if asked_at is None or number is not None or not in_flight:
+        is_prompt = bool(in_flight) and now - in_flight[0].sent_at < self._pace.prompt
+        if number is not None or (is_prompt and len(self._owed) == 1):
+            # It says so, or comes as quickly as the answer to the line that has been written since: one `ok` gets lost
+            # more often than several do.
+            self._owed.clear()
             return False
-        if now - in_flight[0].sent_at < self._pace.prompt:
-            return False
-        self._pace.measured(now - asked_at)
-        self._excused = self._window.oldest
-        self._retry_at = now + self._patience(in_flight[0])
+        asked_at = self._owed.popleft()
+        if not is_prompt:
+            self._pace.measured(now - asked_at)
+        self._owed_at = now
+        # It may have been the line's own after all, and to ask costs little, however long the line may take.
+        self._retry_at = now + self._pace.timeout
         return True
 
     def _is_known(self, number: int, now: float) -> bool:
@@ -363,12 +373,12 @@ class Stream:
             silent = now - self._figures.heard_at
             self.fault = ("timeout", f"no answer to {line.command}, and nothing at all for {silent:.0f} s")
             return
-        if line.retries >= MAX_RETRIES and not self.waits_for_card and not takes_long(line.command, self.firmware):
+        if line.retries >= MAX_RETRIES and not self.waits_for_card and not takes_long(line.family, self.firmware):
             self.fault = ("timeout", f"it talks, but did not acknowledge {line.command} in {line.retries} attempts")
             return
         line.retries += 1
         self._retry_at = now + self._patience(line)
-        if may_repeat(line.command, self.firmware):
+        if may_repeat(line.family, self.firmware):
             # One line is enough to be told what it expects.
             self._figures.resends += 1
             self._echoes = Echoes()
@@ -376,12 +386,12 @@ class Stream:
             self.written.append(self._window.write_again(now).data)
 
     def _patience(self, line: Line) -> float:
-        return until_retry(line.command, self.firmware, self._pace, retries=line.retries, says_busy=self._busy_seen)
+        return until_retry(line.family, self.firmware, self._pace, retries=line.retries, says_busy=self._busy_seen)
 
     def _gives_up_at(self) -> float:
         line = self._window.in_flight[0]
         return gives_up_at(
-            line.command,
+            line.family,
             self.firmware,
             asked_at=line.asked_at,
             heard_at=self._figures.heard_at,

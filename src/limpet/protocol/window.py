@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from limpet.protocol.commands import number_line
+from limpet.protocol.commands import family_of, number_line
 
 RECEIVE_BUFFER = 127
 """Bytes that the smallest boards take while they are busy: Marlin's RX_BUFFER_SIZE of 128, less one."""
@@ -36,16 +36,21 @@ AS_SHOWN = Flow()
 
 @dataclass(slots=True)
 class Line:
-    """One numbered command. `asked_at` is when it was first written, `sent_at` when last; `tag` is its sender's."""
+    """One numbered command. `asked_at` is when it was first written, `sent_at` when last; `tag` is its sender's,
+    `family` what kind of command it is (`family_of`). `again`: it was written once more on a guess, `skipped`: the
+    printer has passed over it, since it is in flight."""
 
     number: int
     command: str
+    family: str
     data: bytes
     tag: int | None = None
     asked_at: float = 0.0
     sent_at: float = 0.0
     writes: int = 0
     retries: int = 0
+    again: bool = False
+    skipped: bool = False
 
 
 class Window:
@@ -93,7 +98,7 @@ class Window:
     def append(self, command: str, tag: int | None = None) -> None:
         """Give the next number to `command`; it waits to be written."""
         number = self.next_number
-        self._history[number] = Line(number, command, number_line(number, command), tag)
+        self._history[number] = Line(number, command, family_of(command), number_line(number, command), tag)
         self._history.pop(number - HISTORY, None)
         self.next_number += 1
 
@@ -108,14 +113,20 @@ class Window:
         line.sent_at = now
         line.asked_at = line.asked_at or now
         line.writes += 1
+        line.again = line.skipped = False
         self._next_to_write += 1
         self.in_flight.append(line)
         self._bytes += len(line.data)
         return line
 
-    def is_fresh(self, number: int) -> bool:
-        """Whether this line is in flight and was written only once."""
-        return any(line.number == number and line.writes == 1 for line in self.in_flight)
+    def passed_over(self, number: int) -> bool:
+        """The printer has skipped this line. Whether it is one that it has not taken: it was in no need of it when it
+        was first written, and has not asked for another since."""
+        line = next((line for line in self.in_flight if line.number == number), None)
+        if line is None:
+            return False
+        line.skipped |= not line.again
+        return line.skipped
 
     def acknowledge(self, number: int | None) -> bool:
         """An `ok`, perhaps with a line number; False for one that belongs to a line long acknowledged."""
@@ -137,8 +148,10 @@ class Window:
 
     def newly_acknowledged(self) -> list[Line]:
         """Lines that have been acknowledged since this was last asked, each line once, whatever is written again."""
+        if self._reported >= self.oldest:
+            return []
         lines = [self._history[number] for number in range(self._reported, self.oldest)]
-        self._reported = max(self._reported, self.oldest)
+        self._reported = self.oldest
         return lines
 
     def write_again(self, now: float) -> Line:
@@ -146,6 +159,7 @@ class Window:
         line = self.in_flight[0]
         line.sent_at = now
         line.writes += 1
+        line.again = True
         return line
 
     def forget_flight(self) -> None:

@@ -39,13 +39,15 @@ class Voice:
         self._busy_at = self._machine.now + self._machine.busy_interval
 
     def ok(self, number: int | None, last: int, seen: int) -> None:
-        """For the command that came with this number; `last` line that was taken, last that was `seen` at all."""
+        """For the command that came with this number, None without; `last` line that was taken, last that was `seen` at
+        all."""
         planner, buffer = self._machine.planner.free(self._machine.now), self._free_commands()
         if self._options.advanced_ok:
             line = "" if number is None else f" N{number}"
             text = f"ok{line} P{planner} B{buffer}"
         else:
             template = self._options.ok_format or self._machine.firmware.ok
+            seen = seen if number is None else number
             text = template.format(line=last, seen=seen, planner=planner, buffer=buffer)
         self.say_ok(text)
 
