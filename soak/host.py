@@ -7,9 +7,11 @@ import contextvars
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 from limpet.errors import Conflict
+from limpet.printer.print import Phase
 from limpet.printer.printer import Printer
 from limpet.printer.state import Snapshot, State
 from limpet.printer.target import Patience, Target
@@ -19,6 +21,7 @@ from limpet.transports.urls import OPENERS
 from soak.impostors import RATES
 from soak.journal import Journal
 from soak.loop import OWNER, SimulatedLoop
+from soak.sheet import Sheet
 from soak.thing import Thing
 from soak.world import World
 
@@ -26,8 +29,16 @@ EVERY = 15.0
 """Seconds between two actions of a user, on average."""
 PATIENCE = Patience(search_pause=20.0, longest_search_pause=60.0)
 """As it is used, but for the pauses of a search: its longest one is a sixth of an hour."""
-SHORT_COMMANDS = ("M105", "M114", "M117 soak", "G92 E0", "M115")
-SLOW_COMMANDS = ("G28", "G1 X10 F600", "G4 S8")
+SHORT_COMMANDS = ("M105", "M114", "M117 soak", "M115")
+LENGTHS = (20, 300, 1500)
+"""Moves of a print."""
+STEERING = {
+    Phase.PRINTING: ("pause", "pause", "pause", "cancel"),
+    Phase.PAUSED: ("resume", "resume", "resume", "cancel"),
+}
+"""What a user does with a print, each as often as it is here."""
+SLOW_COMMANDS = ("G28", "G1 X10 F600", "G4 S8", "G92 E0")
+"""Those that a full planner holds back among them."""
 
 
 @dataclass
@@ -53,6 +64,9 @@ class Host:
         self.before_connect: Callable[[Host], None] = lambda _: None
         self.after_disconnect: Callable[[Host, float], None] = lambda *_: None
         self._wishes = 0
+        self.sheet: Sheet | None = None
+        """The last file that it was told to print."""
+        self._sheets = count(1000 * int(name.split()[-1]))
         self.slow_at = float("-inf")
         self._world, self._ports, self._journal, self._chance = world, ports, journal, chance
         loop = asyncio.get_running_loop()
@@ -82,6 +96,10 @@ class Host:
         """There is nothing that it could still get."""
         return self.wish is None or self.printer.snapshot.state is State.OPERATIONAL
 
+    @property
+    def is_printing(self) -> bool:
+        return self.sheet is not None and self.sheet.ended is None
+
     # -- what a user does --
 
     async def act(self, until: float) -> None:
@@ -93,6 +111,7 @@ class Host:
             self.disconnect: 3,
             self._restart: 1,
             self._send: 8,
+            self._print: 12,
         }
         while self._loop.time() < until:
             await asyncio.sleep(self._chance.expovariate(1 / EVERY))
@@ -153,13 +172,34 @@ class Host:
         commands = self._chance.choices([*SHORT_COMMANDS * 3, *SLOW_COMMANDS], k=4)
         commands.append(f"M118 {self.name} {self._journal.counts.total()}")
         if set(commands) & set(SLOW_COMMANDS):
-            self._wishes = 0
-        self.slow_at = self._loop.time()
+            self.slow_at = self._loop.time()
         self._journal.tell(self.name, "is told to send", ", ".join(commands))
         try:
             self._context.run(self.printer.send, *commands)
         except Conflict:
             self._context.run(self.printer.repair)
+
+    async def _print(self) -> None:
+        """Begin a print, or steer the one that is under way."""
+        await self._catch_up()
+        if self.printer.snapshot.state is not State.OPERATIONAL:
+            return
+        sheet = self.sheet
+        if sheet is None or not self.is_printing:
+            self._begin_print()
+            return
+        steer = self._chance.choice(STEERING.get(sheet.phase, ("cancel",)))
+        sheet.stopped |= steer == "cancel"
+        self._journal.tell(self.name, f"is told to {steer}")
+        self._context.run(getattr(self.printer.prints, steer))
+
+    def _begin_print(self) -> None:
+        thing = self._world.at(self.printer.snapshot.port)
+        if thing is None:
+            return  # It has been unplugged this moment.
+        self.sheet = Sheet(next(self._sheets), self._chance.choice(LENGTHS), thing, self._loop.time())
+        self._journal.tell(self.name, "is told to print", f"{self.sheet.count} moves: {self.sheet.file.name}")
+        self._context.run(self.printer.prints.start, self.sheet.file, self.sheet.stream())
 
     def _any_target(self) -> Target:
         """Mostly one that a printer can fulfil."""

@@ -57,9 +57,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return [task for task, made_by in self._owners.items() if made_by == owner and not task.done()]
 
     def timers_of(self, owner: str) -> list[asyncio.TimerHandle]:
-        """The timers that were set in this owner's name and are still to ring."""
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        return [timer for timer in timers if not timer.cancelled() and timer._context.get(OWNER) == owner]  # type: ignore[attr-defined]
+        """The timers that were set in this owner's name and are still to ring; that a thread's job ends is none."""
+        timers: list[Any] = self._scheduled  # type: ignore[attr-defined]
+        waiting = [timer for timer in timers if not timer.cancelled() and timer._callback is not _hand_over]
+        return [timer for timer in waiting if timer._context.get(OWNER) == owner]
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         task = super().create_task(coro, **options)

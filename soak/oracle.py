@@ -10,13 +10,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from limpet.errors import Fault
+from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed
 from limpet.printer.state import CLOSED, ConnectionFailed, Snapshot, State, StateChanged
 from limpet.protocol.events import Event
+from limpet.protocol.virtual_printer import VirtualPrinter
 from soak.device import open_terminals
 from soak.host import PATIENCE, Host, Wish
 from soak.journal import Journal
 from soak.loop import SimulatedLoop
-from soak.thing import Thing
+from soak.sheet import Sheet, moves_of
+from soak.thing import Thing, printer_of
 from soak.world import World
 
 CODES = frozenset(
@@ -43,8 +46,13 @@ LONGEST_WAIT = 1.2 * PATIENCE.longest_pause + 50.0
 LONGEST_SEARCH = 1.2 * PATIENCE.longest_search_pause + 60.0
 RETURN = 6.0
 """Seconds, beside its boot time, after which a printer that is back is connected."""
+STALL = 220.0
+"""Seconds that a print stands still while nothing is wrong: a printer that has restarted without a word, and whose
+firmware does not look at the order of lines, is given up after 180."""
 AUDIT_EVERY = 0.5
 """Seconds between two looks at all descriptors."""
+COUNT_EVERY = 2.0
+"""Seconds between two looks at all that the printers have got."""
 
 
 @dataclass
@@ -65,7 +73,7 @@ class Oracle:
         self._loop, self._world, self._hosts, self._journal = loop, world, hosts, journal
         self._claims = {host.name: Claim() for host in hosts}
         self._touched: dict[tuple[str, str], float] = {}
-        self._audited_at = float("-inf")
+        self._audited_at = self._counted_at = float("-inf")
         for host in hosts:
             host.on_event = self._hear
             host.before_connect = self._begin
@@ -91,6 +99,15 @@ class Oracle:
                 self._enter(host, claim, state, snapshot)
             case StateChanged():
                 self._check_port(host, snapshot)
+            case PhaseChanged(print=print):
+                self._journal.tell(host.name, f"is {print.phase}", f"at line {print.line}")
+                self._check_print(host, print)
+            case PrintProgressed(print=print):
+                self._check_print(host, print)
+            case PrintEnded(print=print):
+                self._journal.tell(host.name, f"has {event.outcome}", f"at line {print.line}: {event.message}")
+                self._check_print(host, print)
+                self._check_print_ended(host, event)
         claim.snapshot = snapshot
 
     def _enter(self, host: Host, claim: Claim, state: State, snapshot: Snapshot) -> None:
@@ -210,6 +227,53 @@ class Oracle:
             if self._claims[host.name].state is State.OPERATIONAL and self._claims[host.name].thing is thing:
                 self._complain(host, f"is connected to {thing.name} without having its lock")
 
+    def _check_print(self, host: Host, print: Print) -> None:
+        """It prints what it was told to, and not further than the printer has got."""
+        sheet, now = host.sheet, self._loop.time()
+        if sheet is None or sheet.ended is not None or sheet.file != print.file:
+            self._complain(host, f"prints {print.file.name}, which it was not told to")
+            return
+        if print.phase is not sheet.phase:
+            sheet.phase, sheet.moved_at = print.phase, now
+        sheet.line = print.line
+        self._check_arrived(sheet)
+
+    def _check_print_ended(self, host: Host, event: PrintEnded) -> None:
+        """For a reason that there is: and only what was wanted reaches a printer, and only that printer."""
+        sheet, code = host.sheet, event.code
+        if sheet is None or sheet.ended is not None:
+            return
+        sheet.ended = event
+        self._check_arrived(sheet)
+        wrong = {
+            "done": code is not None,
+            "cancelled": not sheet.stopped,
+            "failed": code not in CODES | {"disconnected"} or not self._is_so(host, self._claims[host.name], str(code)),
+        }
+        if wrong[event.outcome] or (event.outcome != "done" and not event.message):
+            self._complain(host, f"says of print {sheet.number} that it is {event.outcome} for {code}: {event.message}")
+        for thing in self._world.things:
+            other = thing is not sheet.thing and isinstance(thing.core, VirtualPrinter)
+            if other and moves_of(printer_of(thing), sheet.number):
+                self._complain(host, f"has sent moves of print {sheet.number} to {thing.name}")
+
+    def _check_arrived(self, sheet: Sheet) -> None:
+        if (wrong := sheet.look(self._loop.time())) is not None:
+            self._complain(None, f"{sheet.thing.name} {wrong}")
+
+    def _check_printing(self, host: Host) -> None:
+        """A print goes on while nothing is wrong, and there is none without a printer."""
+        sheet, now = host.sheet, self._loop.time()
+        if sheet is None or not host.is_printing:
+            return
+        if host.printer.snapshot.state is not State.OPERATIONAL:
+            self._complain(host, f"prints, and is {host.printer.snapshot.state}")
+        since = max(sheet.moved_at, sheet.thing.troubled_at, host.slow_at)
+        well = sheet.thing.is_well(now) and sheet.thing.core is sheet.core
+        stands = sheet.phase is not Phase.PAUSED and well and now - since > STALL
+        if stands and not sheet.look(now) and now - sheet.moved_at > STALL:
+            self._complain(host, f"is {sheet.phase} and stands still since {since:.3f}")
+
     # -- what is --
 
     def look(self) -> None:
@@ -232,9 +296,13 @@ class Oracle:
                 self._check_nothing_runs(host, int(waits))
             if claim.state is not State.OPERATIONAL:
                 self._check_progress(host, claim)
+            self._check_printing(host)
         if now - self._audited_at >= AUDIT_EVERY:
             self._audited_at = now
             self._audit()
+        if now - self._counted_at >= COUNT_EVERY:
+            self._counted_at = now
+            self._count()
 
     def _check_operational(self, host: Host, claim: Claim) -> None:
         thing, now = claim.thing, self._loop.time()
@@ -245,7 +313,8 @@ class Oracle:
             return
         what, since = wrong
         false_when_made = since < claim.since - PROOF
-        notice = NOTICE.get(what, SLOW_SILENCE if host.slow_at > since - 2 * LONGEST_STATE else SILENCE)
+        slow = host.is_printing or host.slow_at > since - 2 * LONGEST_STATE
+        notice = NOTICE.get(what, SLOW_SILENCE if slow else SILENCE)
         if false_when_made or now > max(since, claim.since) + notice:
             self._complain(
                 host, f"is Operational at {claim.snapshot.baudrate}, but {thing.name} {what} since {since:.3f}"
@@ -285,6 +354,13 @@ class Oracle:
                 self._complain(None, f"descriptor {number} is left open on {thing.name if thing else target}")
         for thing in self._world.things:
             self._check_left_alone(thing)
+
+    def _count(self) -> None:
+        """What the printers have got."""
+        for host in self._hosts:
+            if host.sheet is not None:
+                self._check_arrived(host.sheet)
+        for thing in self._world.things:
             marks = Counter(command for command in thing.accepted if command.startswith("M118"))
             if marks and max(marks.values()) > 1:
                 self._complain(None, f"{thing.name} has carried out a command twice: {marks.most_common(1)}")

@@ -232,7 +232,7 @@ class World:
                 uuid=str(UUID(int=int(name.split()[-1]))),
                 resend_ratio=choice([0.0, 2.0]) if forgives else 0.0,
                 lose_ok_every=choice([0, 40]) if forgives else 0,
-                journal=200,
+                journal=2000,
             )
         )
 
