@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from limpet.printer.printer import MAX_QUEUED, MAX_RECENT, Printer
 from limpet.printer.state import FileDeselected, FileSelected, State, StateChanged
 from limpet.printer.subscription import MAX_UNREAD
 from limpet.protocol.events import CommandAcknowledged, LineReceived
-from limpet.transports.urls import VIRTUAL
+from limpet.transports.urls import OPENERS, VIRTUAL
 from tests.printer.rig import (
     QUICK,
     TO_VIRTUAL,
@@ -25,6 +26,7 @@ from tests.printer.rig import (
     eventually,
     open_never,
     ports_of,
+    printer_at,
     sent,
 )
 
@@ -154,6 +156,22 @@ async def test_an_m112_goes_out_at_once_whatever_waits(printer: Printer) -> None
     assert lines[1] == "M112"
     assert "M112*" in lines[2]
     assert len(lines) == 3
+
+
+async def test_an_m112_and_nothing_else_goes_to_a_printer_that_is_still_greeted(tmp_path: Path) -> None:
+    port = tmp_path / "printer"
+    async with printer_at(port, boot_time=60.0):
+        printer = Printer("one", ports_of(port), OPENERS, patience=replace(QUICK, greeting=30.0))
+        with pytest.raises(Conflict):
+            printer.send("M112")
+        printer.connect(Target(port=str(port), baudrate=115200))
+        await eventually(lambda: printer.snapshot.state is State.CONNECTING)
+        for commands in (("M117 waits",), ("M112", "M117 waits")):
+            with pytest.raises(Conflict):
+                printer.send(*commands)
+        printer.send("M112")
+        assert printer.recent[-1][1] == "> M112"
+        await printer.disconnect()
 
 
 async def test_the_last_lines_on_the_wire_are_kept_with_their_times(printer: Printer) -> None:

@@ -215,9 +215,10 @@ class Printer:
         """Queue G-code lines. Raises Conflict when not operational or too much waits, BadRequest for a bad line.
 
         `tag` comes back with CommandAcknowledged; whoever gives one has a limit of his own to what waits. An M112
-        goes before all that waits.
+        goes before all that waits, and to a printer that is still being greeted, as after a reset.
         """
-        if self.snapshot.state is not State.OPERATIONAL:
+        is_stop = self._connection.link is not None and all(code_of(command) == "M112" for command in commands)
+        if self.snapshot.state is not State.OPERATIONAL and not is_stop:
             raise Conflict("The printer is not operational")
         try:
             cleaned = [Command(command, tag) for command in map(clean, commands) if command]

@@ -190,16 +190,16 @@ class Session:
         self._drain()
 
     def send_urgent(self, command: str, now: float, tag: int | None = None) -> None:
-        """Write a command ahead of whatever is in flight; it does nothing unless the session is open.
+        """Write a command ahead of whatever is in flight; but for M112, it does nothing unless the session is open.
 
         M112 goes out bare first: firmware obeys it as soon as it has read it, whatever number it is waiting for.
         Raises ValueError when the command is not one line.
         """
         command = clean(command)
+        if command.startswith("M112") and self._state is not _State.ENDED:
+            self._write(b"M112\n")
         if self._state is not _State.OPEN:
             return
-        if command.startswith("M112"):
-            self._write(b"M112\n")
         if not self._stream.append_urgent(command, now, tag) and not command.startswith("M112"):
             self._write(command.encode() + b"\n")
         self._drain()

@@ -179,7 +179,8 @@ async def post_sd(call: Call) -> web.StreamResponse:
 
 
 async def post_command(call: Call) -> web.StreamResponse:
-    require_operational(call)
+    if call.printer.snapshot.state is not State.CONNECTING:
+        require_operational(call)  # One that is being greeted takes an emergency stop, as `send` says.
     body = await call.json()
     if not isinstance(body, dict) or not body.keys() & {"command", "commands", "script"}:
         raise BadRequest("Need one of 'command', 'commands' or 'script'")
