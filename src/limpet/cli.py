@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace) -> None:
                 keys.revoke("admin")  # Nobody has seen it.
                 raise
         if code is not None:
-            print(_first_user(code), flush=True)
+            print(_first_user(code, address), flush=True)
 
     make_private_folder(folder)
     asyncio.run(serve(file, settings, keys, users, code, announce))
@@ -90,9 +90,9 @@ More keys: limpet keys add NAME
 """
 
 
-def _first_user(code: str) -> str:
-    return f"""There is no user yet, who logs in with a password. Add one here: limpet users add NAME --admin
-or set one up from elsewhere, with the one-time code {code}
+def _first_user(code: str, address: str) -> str:
+    return f"""There is no user yet. Open {address} in a browser, and set one up with the one-time code {code}
+or add one here: limpet users add NAME --admin
 """
 
 
