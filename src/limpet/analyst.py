@@ -34,6 +34,10 @@ class Analyst:
         self._waiting: OrderedDict[tuple[Store, str], None] = OrderedDict()
         self._more = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._reading: tuple[Store, str] | None = None
+
+    def is_reading(self, store: Store, path: str) -> bool:
+        return self._reading == (store, path)
 
     def want(self, store: Store, path: str, *, first: bool = False) -> bool:
         """The file at this path is to be analysed, `first` before all others; False when too many wait."""
@@ -63,12 +67,15 @@ class Analyst:
                 self._more.clear()
                 await self._more.wait()
             (store, path), _ = self._waiting.popitem(last=False)
+            self._reading = store, path
             try:
                 await self._analyse(store, path)
             except LimpetError as error:
                 log.info("%s is not analysed: %s", path, error)
             except OSError as error:
                 log.warning("%s cannot be analysed: %s", path, error.strerror or error)
+            finally:
+                self._reading = None
 
     async def _analyse(self, store: Store, path: str) -> None:
         reading = await _opened(store, path)

@@ -449,7 +449,7 @@ class Fleet:
         if file.origin == "local":
             with suppress(LimpetError):
                 facts = structs.replace(facts, analysis=await asyncio.to_thread(store.analysis, file.path))
-            if facts.analysis is None and analyse:
+            if facts.analysis is None and analyse and not self._analyst.is_reading(store, file.path):
                 self.analyse(store, [file.path], first=True)
         if facts.analysis is not None:
             self.history.needs(printer.id, file, facts.analysis.summary.filament)

@@ -201,6 +201,27 @@ async def test_a_file_can_be_analysed_once_more(client: Client, tmp_path: Path) 
     assert (await client.post("/api/files/sdcard/a.gco", {"command": "analyse"})).status == 404
 
 
+async def test_a_file_that_is_selected_while_it_is_being_read_is_read_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = (
+        sys.executable,
+        "-c",
+        "import runpy, time; time.sleep(0.5); runpy.run_module('limpet.gcodefile', run_name='__main__')",
+    )
+    monkeypatch.setattr(analyst, "COMMAND", slow)
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.until_state("Operational")
+    events = listen(client)
+    assert (await client.upload("a.gcode", GCODE.encode())).status == 201
+    await eventually(lambda: events == [AnalysisStarted("a.gcode")], within=5)
+    assert (await command(client, "a.gcode", "select")).status == 204
+    await finished(events)
+    assert (await client.upload("b.gcode", GCODE.encode())).status == 201
+    await eventually(lambda: len(events) >= 4, within=10)
+    assert [event.path for event in events] == ["a.gcode", "a.gcode", "b.gcode", "b.gcode"]
+
+
 async def test_when_the_settings_do_not_want_it_nothing_is_analysed(tmp_path: Path) -> None:
     (tmp_path / "uploads").mkdir()
     put(tmp_path, "a.gcode")
