@@ -349,6 +349,12 @@ class Fleet:
         """Have these files read for what is in them; False when that is not wanted, or too many wait."""
         return self.settings.files.analyse and all(self._analyst.want(store, path, first=first) for path in paths)
 
+    def history_has_changed(self) -> None:
+        """Prints have been forgotten: what is known of the selected files is looked up again."""
+        for printer in self:
+            if (file := printer.snapshot.selected) is not None:
+                self._look_up(printer, file)
+
     def _tell_sharing(self, store: Store, event: Event) -> None:
         for printer in self.sharing(store):
             printer.tell(event)

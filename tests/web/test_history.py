@@ -276,6 +276,12 @@ async def test_a_file_that_is_selected_tells_how_its_prints_went(client: Client)
         return bool(job["lastPrintTime"] == took[1] and job["averagePrintTime"] == pytest.approx(sum(took) / 2))
 
     await eventually(are_told, 5.0)
+    assert (await client.delete(f"{HISTORY}/{found[0]['id']}")).status == 204
+
+    async def only_the_first_is_told() -> bool:
+        return bool((await job_of(client))["job"]["averagePrintTime"] == took[0])
+
+    await eventually(only_the_first_is_told, 5.0)
 
 
 def shape(value: Any) -> Any:

@@ -85,12 +85,14 @@ async def get_history(call: Call) -> web.StreamResponse:
 async def delete_history(call: Call) -> web.StreamResponse:
     printer = call.printer.id
     await call.fleet.history.ask(lambda file: file.clear(printer))
+    call.fleet.history_has_changed()
     return done()
 
 
 async def delete_print(call: Call) -> web.StreamResponse:
     printer, id = call.printer.id, int(call.request.match_info["id"])
     await call.fleet.history.ask(lambda file: file.delete(id, printer))
+    call.fleet.history_has_changed()
     return done()
 
 
