@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limpet.protocol.events import Event, LineReceived, LineSent, PrinterRestarted, SessionEnded, SessionOpened
-from limpet.protocol.patience import SILENCE
+from limpet.protocol.patience import SILENCE, TIMES_ASKED
 from limpet.protocol.session import GREETING_TIME, MAX_LINE, Session
 from limpet.protocol.stream import MAX_RESENDS
 from limpet.protocol.window import HISTORY, LEAST_CAUTION, RECEIVE_BUFFER, Flow
@@ -447,7 +447,48 @@ def test_a_printer_of_slow_moves_is_asked_again_before_it_is_given_up() -> None:
     session.data_to_send()
     session.receive_data(b"ok\n", 14.0)
     session.send("M105", 14.0)
-    assert after(session, 14.0 + SILENCE / 2 + 0.1).count(b"M105") == 2
+    assert after(session, 14.0 + SILENCE - 0.1).count(b"M105") == TIMES_ASKED
+    after(session, 14.0 + SILENCE + 0.1)
+    assert end_of(session) == "timeout"
+
+
+def test_a_late_ok_does_not_keep_a_printer_of_slow_moves_from_being_asked_again() -> None:
+    session = greeted()
+    session.send("G1 X1", 0.0)
+    session.receive_data(b"echo:busy: processing\nok\n", 14.0)
+    session.send("G1 X2", 14.0)
+    now = 14.0 + SILENCE / TIMES_ASKED
+    after(session, now)  # It is written again, and the answer says that it has arrived.
+    session.receive_data(b"Error:Line Number is not Last Line Number+1, Last Line: 4\nResend: 5\nok\n", now)
+    session.send("G1 X3", now)
+    session.data_to_send()
+    session.receive_data(b"ok\n", now + 1.0)
+    assert after(session, now + 1.0 + SILENCE / 2).count(b"G1 X3") >= 1
+
+
+def test_a_line_that_was_lost_is_asked_for_at_once_after_one_that_was_written_again() -> None:
+    session = greeted(4)
+    for command in ("G1 X1", "G1 X2", "G1 X3", "G1 X4"):
+        session.send(command, 0.0)
+    after(session, 1.1)  # The first is written again, and has been lost as those behind it.
+    session.receive_data(b"ok\n", 1.1)
+    session.send("G1 X5", 1.1)
+    session.data_to_send()
+    session.receive_data(b"Error:Line Number is not Last Line Number+1, Last Line: 3\nResend: 4\nok\n", 1.2)
+    assert b"N4 G1 X2" in session.data_to_send()
+
+
+def test_what_has_arrived_behind_a_guess_is_asked_for_at_once_when_it_gets_lost() -> None:
+    session = greeted(4)
+    for command in ("G1 X1", "G1 X2", "G1 X3", "G1 X4"):
+        session.send(command, 0.0)
+    after(session, 1.1)  # The first is written again, although all have arrived.
+    refusal = b"Error:Line Number is not Last Line Number+1, Last Line: 6\nResend: 7\nok\n"
+    session.receive_data(refusal, 1.2)
+    session.send("G1 X5", 1.2)
+    session.data_to_send()
+    session.receive_data(refusal.replace(b"Line Number is not Last Line Number+1", b"checksum mismatch"), 1.3)
+    assert b"N7 G1 X5" in session.data_to_send()
 
 
 def test_wait_tells_that_a_line_was_lost() -> None:

@@ -18,6 +18,8 @@ FIRST_WAIT, LEAST_WAIT, MOST_WAIT = 1.0, 0.4, 20.0
 FADING = 0.99
 PROMPT = 0.03
 LONGEST_WAIT = 60.0
+TIMES_ASKED = 4
+"""How often a line is written at least before a printer that says nothing is given up."""
 LEAST_ASKED = 5.0
 """A question is out for this long before its silence counts: the host itself may have slept."""
 POLL_INTERVAL = 5.0
@@ -61,11 +63,12 @@ class Pace:
 
 
 def until_retry(family: str, firmware: Firmware, pace: Pace, *, retries: int, says_busy: bool) -> float:
-    """Until an unanswered line is written again: longer for slow commands, doubling each time. The first time is in any
-    case before the printer is given up."""
+    """Until an unanswered line is written again: longer for slow commands, doubling each time, but at first not so long
+    that the printer is given up before it was asked `TIMES_ASKED`: what is written again may get lost, too."""
     base = (BUSY_GRACE if says_busy else 15.0) if takes_long(family, firmware) else pace.timeout
-    base = min(base, silence_limit(family, firmware, says_busy=says_busy) / 2)
-    return min(base * 2.0 ** min(retries, 6), LONGEST_WAIT)
+    limit = silence_limit(family, firmware, says_busy=says_busy)
+    longest = LONGEST_WAIT if retries >= TIMES_ASKED - 1 else min(limit / TIMES_ASKED, LONGEST_WAIT)
+    return min(base * 2.0 ** min(retries, 6), longest)
 
 
 def gives_up_at(family: str, firmware: Firmware, *, asked_at: float, heard_at: float, says_busy: bool) -> float:

@@ -18,10 +18,12 @@ from limpet.protocol.figures import Figures
 from limpet.protocol.firmware import UNKNOWN, Firmware
 from limpet.protocol.patience import (
     BUSY_GRACE,
+    TIMES_ASKED,
     Pace,
     answers_at_once,
     gives_up_at,
     may_repeat,
+    silence_limit,
     takes_long,
     until_retry,
 )
@@ -68,8 +70,10 @@ class Stream:
         """When an `ok` was last taken for one of those."""
         self._oks_missed = 0
         """Requests without an `ok`, since one had it."""
+        self._after_guess = 0
+        """The line that the printer asks for when all has arrived that was written before a guess."""
         self._guess = (0, 0.0)
-        """The line after one that was written again on a guess, and how long that one took."""
+        """The same for one whose line is acknowledged, and how long that took."""
         self.forget(0.0)
 
     def forget(self, now: float) -> None:
@@ -207,7 +211,7 @@ class Stream:
             self._guess = (0, 0.0)
         if not self.may_write or self._is_known(number, now):
             return
-        others = len(self._window.in_flight) - 1
+        others = sum(line.number > number for line in self._window.in_flight)
         if number < self._window.next_number:
             self._narrow()
         self._expect_late_oks(number)
@@ -265,9 +269,9 @@ class Stream:
             return
         self._measure(oldest, now)
         if oldest.retries:
-            # It has had the line all along, and will complain of each one that we wrote on a guess.
-            self._echoes.expect(oldest.number + 1, oldest.retries)
-            self._guess = (oldest.number + 1, now - oldest.asked_at)
+            # If it has had the line all along, and those behind it, it will complain of each that we wrote on a guess.
+            self._echoes.expect(self._after_guess, oldest.retries)
+            self._guess = (self._after_guess, now - oldest.asked_at)
         self._window.size = self._width.at(self._window.next_number)
         self._made_progress(now)
 
@@ -311,7 +315,9 @@ class Stream:
             self._pace.measured(now - asked_at)
         self._owed_at = now
         # It may have been the line's own after all, and to ask costs little, however long the line may take.
-        self._retry_at = now + self._pace.timeout
+        if in_flight:
+            limit = silence_limit(in_flight[0].family, self.firmware, says_busy=self._busy_seen)
+            self._retry_at = now + min(self._pace.timeout, limit / TIMES_ASKED)
         return True
 
     def _is_known(self, number: int, now: float) -> bool:
@@ -383,6 +389,7 @@ class Stream:
             self._figures.resends += 1
             self._echoes = Echoes()
             self._echo_until = None
+            self._after_guess = self._window.in_flight[-1].number + 1
             self.written.append(self._window.write_again(now).data)
 
     def _patience(self, line: Line) -> float:
