@@ -17,7 +17,7 @@ from limpet.printer.print import Phase, PrintEnded, PrintProgressed, SelectedFil
 from limpet.printer.printer import Printer
 from limpet.printer.state import State
 from limpet.printer.subscription import Subscription
-from limpet.protocol.events import Event, LineSent
+from limpet.protocol.events import CommandAcknowledged, Event, LineSent
 from tests.printer.rig import (
     TO_VIRTUAL,
     answered,
@@ -192,6 +192,42 @@ async def test_a_cancel_while_heating_does_not_wait_for_the_heat() -> None:
         assert "G1 X1" not in play.sent
         lines = [event.line for event in play.events if isinstance(event, LineSent)]
         assert any("M108" in line for line in lines)
+
+
+async def test_a_cancel_waits_for_none_of_the_heaters_that_are_waited_for_one_after_the_other() -> None:
+    async with playing(heating_time=1000.0, emergency_parser=True, advanced_ok=True) as play:
+        play.start("M190 S60\nM109 S200\nG1 X1\n")
+        await play.until_sent("M109 S200")
+        play.printer.prints.cancel()
+        assert (await play.end(within=3.0)).outcome == "cancelled"
+
+
+async def test_a_cancel_waits_for_the_heat_that_its_script_asks_for() -> None:
+    async with playing(heating_time=0.2, emergency_parser=True, advanced_ok=True) as play:
+        play.printer.scripts = lambda name, _: ["M109 S200"] if name == "afterPrintCancelled" else []
+        play.start("G4 P100\nG4 P200\nG1 X1\n")
+        await play.until_sent("G4 P200")
+        play.printer.prints.cancel()
+        assert (await play.end()).outcome == "cancelled"
+        assert play.printer.snapshot.temperatures["tool0"][1] == 200.0
+        assert not any("M108" in line for line in play.sent)
+
+
+async def test_what_the_last_print_has_sent_is_not_counted_as_done_by_the_next() -> None:
+    async with playing(prompts=True, emergency_parser=True, advanced_ok=True) as play:
+        play.start("M600\nG4 P1\nG4 P2\n")
+        await play.until_sent("G4 P2")
+        await play.until_phase(Phase.PAUSED)
+        play.printer.prints.drop()
+        play.start("G4 P300\nG4 P301\n")
+        play.printer.send("M108")
+        await eventually(lambda: sum(isinstance(event, PrintEnded) for event in play.events) == 2)
+        told = [
+            event.command if isinstance(event, CommandAcknowledged) else event.outcome
+            for event in play.events
+            if isinstance(event, CommandAcknowledged | PrintEnded)
+        ]
+        assert told[-3:] == ["G4 P301", "M400", "done"]
 
 
 async def test_a_printer_that_asks_for_a_pause_and_to_go_on_is_obeyed() -> None:

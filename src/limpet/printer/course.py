@@ -81,6 +81,11 @@ class Course(ABC):
         return False
 
     @property
+    def unacknowledged(self) -> int:
+        """Commands that were given out, and of which the printer has not said that it has them."""
+        return len(self._given)
+
+    @property
     def owns_line(self) -> bool:
         """Nothing else may be sent to the printer now."""
         return False

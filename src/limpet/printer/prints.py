@@ -53,6 +53,10 @@ class Prints:
         self._tell = tell
         self._ask = ask
         self._printing: Printing | None = None
+        self._strays = 0
+        """Commands of prints that are over, which the printer is still to acknowledge."""
+        self._cut_short = 0
+        """Commands on their way whose heat is not waited for any more."""
         self._left_behind: CardJob | None = None
         self._wanted: SelectedFile | None = None
         self._wants_print = False
@@ -133,6 +137,8 @@ class Prints:
     def cancel(self) -> None:
         """End the print. Raises Conflict when there is none."""
         printing = self._the_print("cancel")
+        if printing.job.phase is not Phase.CANCELLING:
+            self._cut_short = printing.job.unacknowledged
         printing.job.cancel(_now())
         link = self._connection.link
         asks = self._snapshot().prompt is not None
@@ -158,6 +164,10 @@ class Prints:
         What the printer reads from its own card goes on without us.
         """
         self._wanted = None
+        self._lose_print(event)
+        self._strays = 0  # Of what was sent before nothing is acknowledged any more.
+
+    def _lose_print(self, event: StateChanged) -> None:
         if self._printing is None:
             return
         failure = self._snapshot().failure
@@ -183,9 +193,14 @@ class Prints:
         return self._printing.next_command() if self._printing is not None else None
 
     def acknowledged(self) -> None:
-        """The printer has taken the oldest command of the print."""
-        if self._printing is not None:
+        """The printer has taken the oldest command of the print, or of the one before it."""
+        if self._strays:
+            self._strays -= 1
+        elif self._printing is not None:
             self._printing.job.acknowledged()
+            if self._cut_short:
+                self._cut_short -= 1
+                asyncio.get_running_loop().call_soon(self._wait_for_no_heat)
 
     def hear(self, event: Event, before: Snapshot) -> None:
         """One of `HEEDED` has happened; `before` is what was known until then."""
@@ -232,11 +247,13 @@ class Prints:
 
     def _begin(self, job: Course, stream: BinaryIO | None) -> None:
         self._left_behind = None
+        self._cut_short = 0
         self._printing = Printing(job, stream, self._tell, self._wake)
         self._go_on(self._printing)
 
     def _release(self) -> None:
         if self._printing is not None:
+            self._strays += self._printing.job.unacknowledged
             self._printing.close()
             self._printing = None
 
@@ -257,6 +274,11 @@ class Prints:
         """For heat, or for a user at the printer."""
         if self._connection.link is not None:
             self._connection.link.send_urgent(Command("M108"))
+
+    def _wait_for_no_heat(self) -> None:
+        """The next command that was on its way when the print was cancelled is being obeyed."""
+        if self._cut_short and self._connection.link is not None and self._connection.link.waits_for_heat:
+            self._stop_waiting()
 
     # -- from the card --
 
