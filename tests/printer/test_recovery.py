@@ -43,6 +43,10 @@ def board() -> Board:
 
 @pytest.fixture
 async def printer(board: Board) -> Printer:
+    return await printer_with(board)
+
+
+async def printer_with(board: Board) -> Printer:
     async def opened(_: str, baudrate: int, receiver: asyncio.Protocol, __: object) -> MemoryTransport:
         return MemoryTransport(board, receiver)
 
@@ -99,6 +103,18 @@ async def test_a_printer_that_was_restarted_is_told_from_one_that_kept_its_place
     with (tmp_path / "part.gcode").open("rb", buffering=0) as file, pytest.raises(Conflict, match="restarted or moved"):
         await place_of(printer, ended.print, file)
     assert not printer.is_printing
+    await printer.disconnect()
+
+
+async def test_a_printer_that_says_ok_before_its_answer_is_waited_for(tmp_path: Path) -> None:
+    printer = await printer_with(
+        Board(VirtualPrinterOptions(boot_time=0.0, speed_factor=20.0, ok_before_output=True, throttle=0.002))
+    )
+    ended = await lost_in_the_middle(printer, tmp_path)
+    await operational(printer)
+    with (tmp_path / "part.gcode").open("rb", buffering=0) as file:
+        point = await place_of(printer, ended.print, file)
+    assert ended.print.line <= point.line <= ended.print.line + 20
     await printer.disconnect()
 
 

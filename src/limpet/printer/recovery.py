@@ -56,8 +56,8 @@ async def _locate(printer: Printer) -> dict[str, float]:
                         axes = event.axes
                     case CommandAcknowledged() if event.tag == tag:
                         waits -= 1
-                if not waits:
-                    break
+                if not waits and axes is not None:
+                    break  # Some firmware says ok first.
     except TimeoutError:
         raise Conflict(f"The printer did not say within {LOCATE_TIME:g} s where its head is") from None
     finally:
