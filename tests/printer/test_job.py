@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from limpet.gcodefile.analysis import Analysis, Layer, Point, Summary
 from limpet.printer.course import JOB
-from limpet.printer.job import Heaters, Job
+from limpet.printer.job import POSITION_TIME, Heaters, Job
 from limpet.printer.print import FileFacts, Outcome, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import Event
 
@@ -36,7 +36,7 @@ class Play:
         scripts: Mapping[str, list[str]] | None = None,
         offsets: Mapping[str, float] | None = None,
         heaters: Heaters | None = None,
-        axes: Mapping[str, float] = AXES,
+        axes: Mapping[str, float] | None = AXES,
     ) -> None:
         self.now = 0.0
         self.heaters = dict(heaters or {})
@@ -69,7 +69,7 @@ class Play:
         if command is None:
             return None
         assert command.tag == JOB
-        if command.text == "M114":
+        if command.text == "M114" and self.axes is not None:
             self.job.located(self.axes)
         return command.text
 
@@ -336,6 +336,32 @@ def test_where_the_head_was_before_it_came_to_rest_does_not_count() -> None:
     assert "G1 X10 Y20 F3000" in play.run()
 
 
+def test_a_printer_that_says_ok_first_is_waited_for_until_it_has_said_where_its_head_is() -> None:
+    play = Play("G1 X1\nG1 X2\n", scripts=SCRIPTS, axes=None)
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    assert [play.step(), play.step(), play.give()] == ["M400", "M114", None]
+    assert play.job.phase is Phase.PAUSING
+    play.job.located(AXES)
+    assert play.run() == ["M117 paused"]
+    play.job.disturb("G28")
+    play.job.resume(play.now)
+    assert "G1 X10 Y20 F3000" in play.run()
+
+
+def test_a_printer_that_never_says_where_its_head_is_is_not_waited_for_for_ever() -> None:
+    play = Play("G1 X1\nG1 X2\n", axes=None)
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    assert play.run() == ["M400", "M114"]
+    assert play.job.phase is Phase.PAUSING
+    play.now += POSITION_TIME
+    assert play.run() == []
+    assert play.job.phase is Phase.PAUSED
+    play.job.resume(play.now)
+    assert play.run() == ["G1 X2", "M400"]
+
+
 def test_a_print_that_pauses_takes_no_time() -> None:
     play = Play("G1 X1\nG1 X2\n")
     play.until("G1 X1")
@@ -494,6 +520,40 @@ def test_a_printer_that_has_paused_by_itself_can_be_told_to_go_on() -> None:
     play.job.paused_by_printer(play.now)
     play.job.resume(play.now)
     assert play.until("G1 X2") == ["M117 resumes", "G1 X2"]
+
+
+TOOLS = {"beforeToolChange": ["M600", "M117 before"], "afterToolChange": ["M117 after"]}
+
+
+def test_a_change_of_tool_whose_script_makes_the_printer_pause_is_not_lost() -> None:
+    play = Play("T1\nG1 X2\n", scripts=TOOLS)
+    assert play.give() == "M600"
+    play.job.paused_by_printer(play.now)
+    assert play.give() is None
+    play.job.acknowledged()
+    assert play.give() is None
+    play.job.resumed_by_printer(play.now)
+    assert play.run() == ["M117 before", "T1", "M117 after", "G1 X2", "M400"]
+
+
+def test_a_change_of_tool_is_not_lost_when_the_printer_pauses_by_itself_while_it_is_told_to() -> None:
+    play = Play("T1\nG1 X2\n", scripts=TOOLS | {"afterPrintPaused": ["M117 paused"]})
+    assert play.step() == "M600"
+    play.job.pause(play.now)
+    assert play.step() == "M117 before"
+    play.job.paused_by_printer(play.now)
+    assert play.run() == []
+    play.job.resume(play.now)
+    assert play.run() == ["T1", "M117 after", "G1 X2", "M400"]
+
+
+def test_the_script_before_a_print_is_whole_when_the_printer_pauses_by_itself_in_it() -> None:
+    play = Play("G1 X1\n", scripts={"beforePrintStarted": ["G28", "G29"]})
+    assert play.step() == "G28"
+    play.job.paused_by_printer(play.now)
+    assert play.run() == []
+    play.job.resumed_by_printer(play.now)
+    assert play.run() == ["G29", "G1 X1", "M400"]
 
 
 # -- the end --

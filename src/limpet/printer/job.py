@@ -12,6 +12,7 @@ where its head is when it pauses, and is brought back there before it goes on, i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ Heaters = Mapping[str, tuple[float | None, float | None]]
 
 _HEATING = {"M104": "tool", "M109": "tool", "M140": "bed", "M190": "bed", "M141": "chamber", "M191": "chamber"}
 _PAUSES = frozenset({"M0", "M1", "M25"})
+_LOCATE = ("M400", "M114")
 _OURS = frozenset({"M110"})
 """Commands that a file may hold and that must not reach the printer: the line numbers are the session's."""
 _DISTURBING = frozenset(
@@ -37,6 +39,9 @@ _DISTURBING = frozenset(
     | {"M600", "M125", "M701", "M702", ""}
 )
 """What changes where the head is, or how its next moves are read; "" is what no table knows."""
+POSITION_TIME = 30.0
+"""Seconds in which a printer says where its head is; Repetier and Teacup say ok first, Repetier before it has come to
+rest."""
 
 
 @dataclass(slots=True)
@@ -90,6 +95,10 @@ class _Pause:
 
     targets: dict[str, float] = field(default_factory=dict)
     axes: dict[str, float] = field(default_factory=dict)
+    awaited: bool = False
+    """The printer is asked where its head is, and has not answered."""
+    waits_since: float | None = None
+    """When it had acknowledged the question without an answer."""
     located: bool = False
     """What the printer says of its head from now on is not where it paused."""
     disturbed: bool = False
@@ -121,6 +130,8 @@ class Job(Course):
         self._offsets = offsets
         self._heaters = heaters
         self._pause = _Pause()
+        self._put_off: deque[str] = deque()
+        """What was left of a script of the print when the printer paused by itself."""
         self._enter(Phase.STARTING, now)
         if resume is None:
             self._run("beforePrintStarted", {}, self._go_on_printing)
@@ -168,8 +179,8 @@ class Job(Course):
             self._pause.disturbed = True  # Where to go back to has not changed, however far the way back has led.
         else:
             # What is left of the script before the print is part of it, and comes first.
-            self._pause = _Pause()
-            self._script.extend(("M400", "M114"))
+            self._pause = _Pause(awaited=True)
+            self._script.extend(_LOCATE)
         self.print = structs.replace(self.print, message=message)
         self._enter(Phase.PAUSING, now)
         self._then = self._run_pause_script
@@ -178,10 +189,12 @@ class Job(Course):
         """The printer has told where its head is: "X", "Y", "Z", "E" -> mm."""
         if self.phase is Phase.PAUSING and not self._pause.located:
             self._pause.axes = dict(axes)  # The last report counts: before it, the head may still have moved.
+            self._pause.awaited = bool(self._script)
 
     def paused_by_printer(self, now: float) -> None:
         """The printer has paused by itself, and takes care of its head itself."""
         if self.phase in (Phase.PRINTING, Phase.STARTING, Phase.PAUSING):
+            self._put_off.extend(self._rest_of_print())
             self._script.clear()
             self._pause = _Pause()
             self._enter(Phase.PAUSED, now)
@@ -284,6 +297,25 @@ class Job(Course):
         return gcode.with_target(text, target + offset) if offset and target > 0 else text
 
     # -- phases --
+
+    def _rest_of_print(self) -> list[str]:
+        """What is left of the script before the print, or of a change of tool, which may be just what made the printer
+        pause."""
+        if self.phase is not Phase.PAUSING:
+            return [*self._script]
+        return [*self._script][: -len(_LOCATE)] if self._then == self._run_pause_script else []
+
+    def _go_on_printing(self, now: float) -> None:
+        self._script.extend(self._put_off)
+        self._put_off.clear()
+        super()._go_on_printing(now)
+
+    def _waits(self, now: float) -> bool:
+        pause = self._pause
+        if self._then != self._run_pause_script or not pause.awaited:
+            return False
+        pause.waits_since = now if pause.waits_since is None else pause.waits_since
+        return now - pause.waits_since < POSITION_TIME
 
     def _run_pause_script(self, _: float) -> None:
         if not self._pause.located:
