@@ -441,6 +441,12 @@ def test_a_printer_that_takes_its_time_is_given_it() -> None:
     assert after(session, now + 0.8).count(b"G1 X1") == 1
 
 
+def test_an_emergency_stop_goes_out_bare_however_it_is_written() -> None:
+    session = greeted()
+    session.send_urgent("m112 P1", 0.0)
+    assert session.data_to_send().startswith(b"M112\n")
+
+
 def test_a_printer_of_slow_moves_is_asked_again_before_it_is_given_up() -> None:
     session = greeted()
     session.send("G1 X1", 0.0)

@@ -25,7 +25,7 @@ from collections import deque
 from enum import Enum, auto
 
 from limpet.protocol.card_list import CardList
-from limpet.protocol.commands import clean
+from limpet.protocol.commands import clean, code_of
 from limpet.protocol.events import (
     Acknowledged,
     BootReported,
@@ -196,11 +196,12 @@ class Session:
         Raises ValueError when the command is not one line.
         """
         command = clean(command)
-        if command.startswith("M112") and self._state is not _State.ENDED:
+        is_stop = code_of(command) == "M112"
+        if is_stop and self._state is not _State.ENDED:
             self._write(b"M112\n")
         if self._state is not _State.OPEN:
             return
-        if not self._stream.append_urgent(command, now, tag) and not command.startswith("M112"):
+        if not self._stream.append_urgent(command, now, tag) and not is_stop:
             self._write(command.encode() + b"\n")
         self._drain()
 
