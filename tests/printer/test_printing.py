@@ -51,6 +51,10 @@ class Play:
         )
 
     @property
+    def outcomes(self) -> list[str]:
+        return [event.outcome for event in self.events if isinstance(event, PrintEnded)]
+
+    @property
     def sent(self) -> list[str]:
         """Each numbered command, once, in order."""
         lines = [re.fullmatch(r"N(\d+) (.*)\*\d+", event.line) for event in self.events if isinstance(event, LineSent)]
@@ -218,8 +222,7 @@ async def test_what_the_last_print_has_sent_is_not_counted_as_done_by_the_next()
         play.start("M600\nG4 P1\nG4 P2\n")
         await play.until_sent("G4 P2")
         await play.until_phase(Phase.PAUSED)
-        play.printer.prints.drop()
-        play.start("G4 P300\nG4 P301\n")
+        play.printer.prints.restart(io.BytesIO(b"G4 P300\nG4 P301\n"))
         play.printer.send("M108")
         await eventually(lambda: sum(isinstance(event, PrintEnded) for event in play.events) == 2)
         told = [
@@ -250,9 +253,20 @@ async def test_a_print_is_restarted_from_its_pause() -> None:
     async with playing(instant=True) as play:
         play.start("G1 X1\nM0\nG1 X2\n")
         await play.until_phase(Phase.PAUSED)
-        play.printer.prints.drop()
-        assert (await play.end()).outcome == "cancelled"
-        assert not play.printer.is_printing
+        play.printer.prints.restart(io.BytesIO(b"G1 X3\n"))
+        await eventually(lambda: not play.printer.is_printing)
+        await eventually(lambda: play.outcomes == ["cancelled", "done"])
+        assert play.sent_of("G1 X1", "G1 X2", "G1 X3") == ["G1 X1", "G1 X3"]
+
+
+async def test_a_print_that_goes_on_is_not_restarted() -> None:
+    async with playing(instant=True) as play:
+        again = io.BytesIO(b"G1 X3\n")
+        play.start("G4 P500\n" * 3)
+        with pytest.raises(Conflict):
+            play.printer.prints.restart(again)
+        assert again.closed
+        assert play.printer.is_printing
 
 
 async def test_progress_is_told_while_it_prints() -> None:

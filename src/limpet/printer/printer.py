@@ -217,7 +217,7 @@ class Printer:
         `tag` comes back with CommandAcknowledged; whoever gives one has a limit of his own to what waits. An M112
         goes before all that waits, and to a printer that is still being greeted, as after a reset.
         """
-        is_stop = self._connection.link is not None and all(code_of(command) == "M112" for command in commands)
+        is_stop = self._connection.link is not None and all(code_of(command.strip()) == "M112" for command in commands)
         if self.snapshot.state is not State.OPERATIONAL and not is_stop:
             raise Conflict("The printer is not operational")
         try:

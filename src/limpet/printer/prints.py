@@ -32,6 +32,7 @@ from limpet.protocol.events import (
 
 HEEDED = HEARD | {CardListed, FileKnown, PrintEnded, TransferEnded}
 """The events that `hear` wants."""
+NOTHING_PAUSES = "Printer does not have an active print job or is not paused"
 _PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
 
 
@@ -146,11 +147,19 @@ class Prints:
             self._stop_waiting()
         self._go_on(printing)
 
-    def drop(self) -> None:
-        """End the print that pauses as it is, for another one to begin."""
-        printing = self._the_print("restart")
+    def restart(self, stream: BinaryIO | None, *, user: str | None = None) -> None:
+        """Begin the print that pauses once more, from the beginning of its file.
+
+        Raises Conflict when none pauses, or as `start` does; then the stream is closed.
+        """
+        printing = self._printing
+        if printing is None or printing.job.phase is not Phase.PAUSED:
+            if stream is not None:
+                stream.close()
+            raise Conflict(NOTHING_PAUSES)
         printing.job.replace(_now())
         printing.tell_events()
+        self.start(printing.job.print.file, stream, user=user)
 
     def fail(self, code: str, message: str) -> None:
         """End the print, if there is one, without sending anything any more."""

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict
 from limpet.printer.print import PrintEnded, SelectedFile
+from limpet.printer.prints import NOTHING_PAUSES
 from limpet.printer.recovery import MUST_BE, place_of
 from limpet.printer.state import CLOSED, State
 from limpet.web.api.files import CARD
@@ -92,8 +93,9 @@ async def post_job(call: Call) -> web.StreamResponse:
                 await start(call, printer.snapshot.selected)
         case "restart":
             if printer.snapshot.print is None or not printer.is_paused:
-                raise Conflict("Printer does not have an active print job or is not paused")
-            await start(call, printer.snapshot.print.file, again=True)
+                raise Conflict(NOTHING_PAUSES)
+            stream = await _stream(call, printer.snapshot.print.file)
+            printer.prints.restart(stream, user=call.caller.name)
         case "recover":
             await _recover(call)
         case "cancel":
@@ -108,12 +110,14 @@ async def post_job(call: Call) -> web.StreamResponse:
     return done()
 
 
-async def start(call: Call, file: SelectedFile, *, again: bool = False) -> None:
-    """Print this file; `again`, in place of the print that pauses. Raises what a person has to be told."""
-    stream = None if file.origin == CARD else await opened(call, file.path)
-    if again:
-        call.printer.prints.drop()
-    call.printer.prints.start(file, stream, user=call.caller.name)
+async def start(call: Call, file: SelectedFile) -> None:
+    """Print this file. Raises what a person has to be told."""
+    call.printer.prints.start(file, await _stream(call, file), user=call.caller.name)
+
+
+async def _stream(call: Call, file: SelectedFile) -> BinaryIO | None:
+    """What the file is read from, if it is here."""
+    return None if file.origin == CARD else await opened(call, file.path)
 
 
 async def _recover(call: Call) -> None:
