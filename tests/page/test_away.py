@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,88 @@ async def test_a_session_that_ended_with_the_server_leads_to_the_login_and_back(
         await it.field("Password").fill(PASSWORD)
         await it.button("Log in").click()
         await it.connect()
+
+
+async def by_key(it: Visit) -> None:
+    """A key outlives the server; a session does not."""
+    await it.button("Use an API key").click()
+    await it.field("API key").fill(ADMIN_KEY)
+    await it.button("Log in").click()
+
+
+async def test_a_server_that_only_falls_silent_is_told_as_gone(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.extend((*GONE, "ERR_FAILED"))
+        silent = False
+
+        def between(socket: Any) -> None:
+            server = socket.connect_to_server()
+            server.on_message(lambda text: None if silent else socket.send(text))
+
+        await it.context.route_web_socket("**/sockjs/websocket", between)
+        await it.page.clock.install()
+        await it.page.reload()
+        await it.connect()
+
+        silent = True
+        await it.context.route("**/api/**", lambda route: route.abort())
+        await it.page.clock.fast_forward(10_000)
+        await it.sees("Limpet does not answer")
+        await expect(it.page).to_have_title("No answer – Limpet")
+        silent = False
+        await it.context.unroute("**/api/**")
+        await it.sees("Limpet is back.")
+        await it.state_is("Operational")
+
+
+async def test_the_overview_tells_it_too_and_comes_back(visit: Callable[..., Visit]) -> None:
+    async with visit(
+        logged_in=False, settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n"
+    ) as it:
+        it.expected.extend(GONE)
+        await by_key(it)
+        mini = it.page.get_by_role("link", name="Mini")
+        await expect(mini).to_contain_text("Offline")
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.start()
+        await it.sees("Limpet is back.")
+        await it.client.post("/p/mini/api/connection", {"command": "connect", "port": "VIRTUAL"})
+        await expect(mini).to_contain_text("Operational")
+
+
+async def test_the_overview_leads_to_the_login_when_the_session_has_ended(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+        it.expected.extend((*GONE, "403 (Forbidden)"))
+        await expect(it.page.get_by_role("link", name="Mini")).to_be_visible()
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.start()
+        await it.sees("Your session has ended")
+
+
+async def test_a_view_that_could_not_be_loaded_is_there_when_the_server_is_back(visit: Callable[..., Visit]) -> None:
+    async with visit(logged_in=False) as it:
+        it.expected.extend((*GONE, "Failed to load"))
+        await by_key(it)
+        await expect(it.field("Port")).to_be_visible()
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.view("Files")
+        await it.sees("It is tried again.")
+        await it.start()
+        await expect(it.card("Files")).to_be_visible()
+
+
+async def test_what_is_pressed_meanwhile_says_that_nobody_answers(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.extend(GONE)
+        await it.connect()
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.button("Home all").click()
+        await expect(it.page.get_by_role("status").get_by_text("Limpet does not answer")).to_be_visible()
+        await it.page.get_by_role("button", name="Emergency stop").click()
+        await it.page.wait_for_timeout(300)
+        await it.button("Press again to stop").click()
+        await it.sees("The emergency stop was not sent: switch the printer off by hand.")

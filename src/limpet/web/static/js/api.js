@@ -56,8 +56,8 @@ export function credentials() {
 /** Whether it may well be known who asks: there is a key, or the cookie that goes with a session. */
 export const mayBeKnown = () => Object.keys(credentials()).length > 0;
 
-/** The JSON of the answer, null for an empty one. Throws Failure. */
-export async function ask(method, path, body) {
+/** The JSON of the answer, null for an empty one; waited for so many milliseconds. Throws Failure. */
+export async function ask(method, path, body, patience = PATIENCE) {
     const headers = { Accept: "application/json", ...credentials() };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     let answer;
@@ -66,7 +66,7 @@ export async function ask(method, path, body) {
             method,
             headers,
             body: body === undefined ? undefined : JSON.stringify(body),
-            signal: AbortSignal.timeout(PATIENCE),
+            signal: AbortSignal.timeout(patience),
         });
     } catch {
         throw new Failure(0, "Limpet does not answer");
@@ -78,8 +78,8 @@ export async function ask(method, path, body) {
     throw new Failure(answer.status, content?.error ?? `Limpet has answered ${answer.status}`);
 }
 
-export const get = (path) => ask("GET", path);
-export const post = (path, body) => ask("POST", path, body);
+export const get = (path, patience) => ask("GET", path, undefined, patience);
+export const post = (path, body, patience) => ask("POST", path, body, patience);
 export const patch = (path, body) => ask("PATCH", path, body);
 export const put = (path, body) => ask("PUT", path, body);
 export const remove = (path) => ask("DELETE", path);

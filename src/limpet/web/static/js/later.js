@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { Spinner } from "./parts.js";
-import { note } from "./store.js";
+import { awaySince, note } from "./store.js";
 
 const loaded = new Map();
 
@@ -17,13 +17,16 @@ export const later = (load, quiet = false) =>
                     loaded.set(load, found);
                     draw(1);
                 },
-                () => note("This part of the page could not be loaded. Load the page anew.", "bad"),
+                () => note(`This part of the page could not be loaded. ${awaySince.value ? "It is tried again." : "Load the page anew."}`, "bad"),
             );
-        }, []);
+        }, [awaySince.value]);
         const Part = loaded.get(load);
         if (!Part && quiet) return null;
         return Part ? html`<${Part} ...${props} />` : html`<p class="loading"><${Spinner} /></p>`;
     };
+
+/** A dialog that asks once more. */
+export const Confirm = later(() => import("./dialog.js").then((found) => found.Confirm), true);
 
 const styles = new Map();
 
@@ -33,7 +36,15 @@ export function style(name) {
         const link = document.createElement("link");
         link.rel = "stylesheet";
         link.href = new URL(`../css/${name}`, import.meta.url).href;
-        styles.set(name, new Promise((done) => (link.onload = link.onerror = done)));
+        const gone = (fail) => {
+            link.remove();
+            styles.delete(name);
+            fail();
+        };
+        styles.set(name, new Promise((done, fail) => {
+            link.onload = done;
+            link.onerror = () => gone(fail);
+        }));
         document.head.append(link);
     }
     return styles.get(name);

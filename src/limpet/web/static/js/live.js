@@ -7,7 +7,9 @@ import { listen } from "./push.js";
 import * as store from "./store.js";
 import * as temperatures from "./temperatures.js";
 
-const LINK_INTERVAL = 15_000;
+const LINK_INTERVAL = 10_000;
+/** How long news are waited for, in milliseconds. */
+const PATIENCE = 5_000;
 const HIDDEN_THROTTLE = 10;
 
 let push = null;
@@ -31,6 +33,7 @@ export function begin() {
 export function load() {
     const begun = isEarly && !namedPrinter;
     isEarly = false;
+    onRefused(() => recognise().catch(() => {}));
     if (!begun) {
         refresh.printers();
         refresh.connection();
@@ -58,10 +61,11 @@ export function start() {
     });
     document.addEventListener("visibilitychange", () => {
         push?.want({ throttle: document.hidden ? HIDDEN_THROTTLE : 1 });
-        if (!document.hidden) push?.atOnce();
+        if (document.hidden) return;
+        push?.atOnce();
+        refresh.connection();
     });
     setInterval(() => !document.hidden && !store.awaySince.value && refresh.connection(), LINK_INTERVAL);
-    onRefused(() => recognise().catch(() => {}));
 }
 
 /** From now on the lines on the wire are wanted; the newest come at once. */
@@ -70,6 +74,12 @@ export function wantLines() {
     wantsLines = true;
     push.want({ logs: true });
     push.anew();
+}
+
+/** Not all that goes says goodbye: without power, or without a network, a server is only silent. */
+function hasNoAnswer(began) {
+    if (push) push.doubt(began);
+    else store.awaySince.value ||= began;
 }
 
 function isBack() {
@@ -122,10 +132,13 @@ function asked(path, permission, take) {
         running = true;
         do {
             again = false;
+            const began = Date.now();
             try {
-                take(await get(typeof path === "string" ? path : path()));
-            } catch {
-                // The push tells when the server is gone, and all is asked anew when it is back.
+                take(await get(typeof path === "string" ? path : path(), PATIENCE));
+                if (!push) isBack();
+            } catch (failure) {
+                // All is asked anew when the server is back.
+                if (failure.status === 0) hasNoAnswer(began);
             }
         } while (again && !store.awaySince.value);
         running = false;

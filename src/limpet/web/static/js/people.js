@@ -3,9 +3,11 @@
 import { Failure, forgetKey, get, hasKey, post, useKey } from "./api.js";
 import { loginNote, me, setupNeeded } from "./store.js";
 
+const PATIENCE = 5_000;
+
 /** Find out who we are; throws Failure when the server does not answer. */
 export async function recognise() {
-    const who = await get("/api/currentuser");
+    const who = await get("/api/currentuser", PATIENCE);
     if (who.name === null) {
         setupNeeded.value = (await get("/api/limpet/setup")).needed;
         if (me.value) loginNote.value = "Your session has ended, perhaps because Limpet was started anew. Please log in again.";
@@ -24,7 +26,7 @@ let recognised = 0;
 export async function ticket() {
     // The first time it has just been found out who we are.
     if ((recognised++ || !me.value) && !(await recognise())) return null;
-    const { name, session } = await post("/api/login", { passive: true });
+    const { name, session } = await post("/api/login", { passive: true }, PATIENCE);
     return `${name}:${session}`;
 }
 

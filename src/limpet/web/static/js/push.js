@@ -5,7 +5,6 @@ import { base } from "./api.js";
 const PLUGINS = ["action_command_prompt", "action_command_notification"];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 5_000;
-/** The server says something at least every 25 s (a ping, which a page cannot see), so only a dead network is silent. */
 const OPENING = 8_000;
 
 /**
@@ -17,6 +16,8 @@ export function listen(who, handle, at = base) {
     let timer = 0;
     let pause = FIRST_PAUSE;
     let ended = false;
+    let heard = 0;
+    let asking = false;
     let wish = { logs: false, throttle: 1 };
 
     const say = (message) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
@@ -26,11 +27,15 @@ export function listen(who, handle, at = base) {
     };
 
     async function open() {
+        if (asking) return undefined;
+        asking = true;
         let auth = null;
         try {
             auth = await who();
         } catch {
             return later();
+        } finally {
+            asking = false;
         }
         if (ended || !auth) return undefined;
         const opened = new WebSocket(`${location.origin.replace(/^http/, "ws")}${at}/sockjs/websocket`);
@@ -38,10 +43,12 @@ export function listen(who, handle, at = base) {
         const giveUp = setTimeout(() => opened.close(), OPENING);
         opened.onopen = () => {
             clearTimeout(giveUp);
+            heard = Date.now();
             sayWish();
             say({ auth });
         };
         opened.onmessage = ({ data }) => {
+            heard = Date.now();
             for (const [kind, content] of Object.entries(JSON.parse(data))) {
                 if (kind === "history") {
                     pause = FIRST_PAUSE;
@@ -88,6 +95,13 @@ export function listen(who, handle, at = base) {
             if (auth) say({ auth });
         },
         atOnce,
+        /** A request of that time had no answer: unless something was heard since, the socket is open in name only. */
+        doubt(began) {
+            if (socket?.readyState !== WebSocket.OPEN || heard > began) return;
+            const silent = socket;
+            later();
+            silent.close();
+        },
         close() {
             ended = true;
             clearTimeout(timer);

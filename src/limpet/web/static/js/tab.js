@@ -2,7 +2,7 @@
 
 import { effect } from "../vendor/preact.js";
 import { ourPrinter } from "./live.js";
-import { fraction, isPrinting, printers, state } from "./store.js";
+import { awaySince, fraction, isPrinting, printers, state } from "./store.js";
 import { percent } from "./words.js";
 
 const icon = document.getElementById("icon");
@@ -14,7 +14,7 @@ effect(() => {
     const done = fraction.value;
     const name = printers.value && ourPrinter()?.name;
     const what = isPrinting.value && done !== null ? `${percent(done)} – ${state.value.text}` : state.value.text;
-    document.title = [what, name && name !== "default" ? name : "Limpet"].filter(Boolean).join(" – ");
+    document.title = [awaySince.value ? "No answer" : what, name && name !== "default" ? name : "Limpet"].filter(Boolean).join(" – ");
     draw(done === null ? null : Math.round(done * 50));
 });
 

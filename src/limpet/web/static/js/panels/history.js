@@ -5,7 +5,7 @@ import { get, remove } from "../api.js";
 import { Confirm } from "../dialog.js";
 import { Icon } from "../icons.js";
 import { attempt, Button, Card, Notice, Spinner } from "../parts.js";
-import { lastPrint, may, note } from "../store.js";
+import { filesChanged, lastPrint, may, note } from "../store.js";
 import { date, duration } from "../words.js";
 import { filamentOf } from "./job.js";
 
@@ -22,10 +22,10 @@ export function History() {
         total.value = found.total;
         fault.value = found.fault;
     };
-    // The newest one is another as soon as a print has begun or ended.
+    // The newest one is another as soon as a print has begun or ended; files count as changed when the server is back.
     useEffect(() => {
         load(0);
-    }, [lastPrint.value]);
+    }, [lastPrint.value, filesChanged.value]);
     const forget = () =>
         attempt(async () => {
             await remove(`/api/limpet/history${forgetting.value.id ? `/${forgetting.value.id}` : ""}`);

@@ -3,12 +3,13 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { post } from "../api.js";
 import { Icon } from "../icons.js";
-import { attempt } from "../parts.js";
-import { connection, may } from "../store.js";
+import { connection, may, note } from "../store.js";
 
 /** A second press counts no earlier (one press may bounce) and no later than this, in milliseconds. */
 const EARLIEST = 250;
 const LATEST = 5_000;
+/** Whoever needs it cannot wait. */
+const PATIENCE = 3_000;
 
 export function Stop() {
     const [armed, setArmed] = useState(0);
@@ -27,8 +28,16 @@ export function Stop() {
             timer.current = setTimeout(() => setArmed(0), LATEST);
         } else if (Date.now() - armed >= EARLIEST) {
             disarm();
-            attempt(() => post("/api/printer/command", { command: "M112" }), "Emergency stop sent.");
+            post("/api/printer/command", { command: "M112" }, PATIENCE).then(
+                () => note("Emergency stop sent."),
+                ({ message }) => note(`The emergency stop was not sent: switch the printer off by hand. ${message}.`, "bad"),
+            );
         }
+    };
+    const key = (event) => {
+        if (event.key === "Escape") disarm();
+        // A key that is held down is one press.
+        if (event.repeat) event.preventDefault();
     };
     return html`
         <button
@@ -36,7 +45,7 @@ export function Stop() {
             class=${`stop ${armed ? "armed" : ""}`}
             onClick=${press}
             onBlur=${disarm}
-            onKeyDown=${(event) => event.key === "Escape" && disarm()}
+            onKeyDown=${key}
         >
             <${Icon} name="stop" />
             <span aria-live="assertive">${armed ? "Press again to stop" : html`<span class="long">Emergency </span>stop`}</span>
