@@ -93,3 +93,28 @@ async def test_an_app_that_asks_for_a_key_is_let_in_by_name(visit: Callable[...,
         answer = await it.client.get(f"/plugin/appkeys/request/{token}", key="")
         assert answer.status == 200
         assert answer.json()["api_key"]
+
+
+async def test_a_login_is_remembered_only_if_wished(visit: Callable[..., Visit]) -> None:
+    async with visit(logged_in=False) as it:
+        for wished in (False, True):
+            await it.field("User").fill("ada")
+            await it.field("Password").fill(PASSWORD)
+            await it.field("Remember me on this device").set_checked(wished)
+            await it.button("Log in").click()
+            await expect(it.field("Port")).to_be_visible()
+            # One that expires at -1 goes with the browser.
+            assert any(cookie["expires"] > 0 for cookie in await it.context.cookies()) is wished
+            await it.field("Account: ada").click()
+            await it.button("Log out").click()
+
+
+async def test_an_app_that_asks_for_a_key_is_turned_away(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await expect(it.field("Port")).to_be_visible()
+        asked = await it.client.post("/plugin/appkeys/request", {"app": "Stranger"}, key="")
+        await it.sees("Stranger")
+        await it.button("Do not allow").click()
+        await it.sees("Stranger gets no key.")
+        answer = await it.client.get(f"/plugin/appkeys/request/{asked.json()['app_token']}", key="")
+        assert answer.status == 404

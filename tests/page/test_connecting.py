@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.page.visit import Visit, expect
+from tests.page.visit import Visit, expect, moves
 from tests.web.server import printer_at
 
 
 async def test_connecting_to_the_virtual_printer_by_clicks(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
+        await it.sees("No port is there. Is the printer switched on, and the cable one for data?")
         await it.field("Port").select_option("Virtual printer")
         await it.field("Baudrate").select_option("250000")
         await it.field("Remember these choices").check()
@@ -85,3 +88,52 @@ async def test_hostile_words_of_a_firmware_are_words(visit: Callable[..., Visit]
         await it.sees(evil)
         assert await it.page.evaluate("window.evil") is None
         assert await it.page.locator("img").count() == 0
+
+
+async def test_a_port_tells_who_holds_it(visit: Callable[..., Visit]) -> None:
+    controller, terminal = os.openpty()
+    port = os.ttyname(terminal)
+    async with visit(ports=[port]) as it:
+        holder = await asyncio.create_subprocess_exec("sleep", "60", stdin=terminal)
+        option = it.field("Port").locator("option", has_text=f"in use by sleep ({holder.pid})")
+        await expect(option).to_have_attribute("value", port)
+        holder.kill()
+        await holder.wait()
+        await expect(option).to_have_count(0)
+    os.close(terminal)
+    os.close(controller)
+
+
+async def test_a_detection_is_cancelled(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    port = tmp_path / "deaf"
+    async with printer_at(port, silence_after=0, banner=False), visit(ports=[str(port)], patience=None) as it:
+        await it.button("Connect").click()
+        await it.button("Cancel").click()
+        await it.state_is("Offline")
+        await expect(it.button("Connect")).to_be_visible()
+
+
+async def test_waiting_for_a_printer_can_be_ended(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    port = tmp_path / "printer"
+    async with visit(ports=[str(port)]) as it:
+        async with printer_at(port):
+            await expect(it.field("Port").locator(f"option[value='{port}']")).to_have_count(1)
+            await it.connect(str(port))
+        await it.button("Stop waiting").click()
+        await expect(it.button("Connect")).to_be_visible()
+
+
+async def test_disconnecting_in_a_print_is_asked_once_more(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+        await it.connect()
+        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
+        await it.button("Print").click()
+        await it.state_is("Printing")
+        await it.button("Disconnect").click()
+        await it.button("Stay connected").click()
+        await it.state_is("Printing")
+        await it.button("Disconnect").click()
+        await it.page.get_by_role("dialog").get_by_role("button", name="Disconnect").click()
+        await it.state_is("Offline")
+        # What has happened to the print is told where the printer is connected again.
+        await it.sees("long.gcode was not finished")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.page.visit import Visit, expect
+from tests.page.visit import Visit, expect, moves
 
 
 async def test_the_head_is_moved_and_homed_by_buttons_and_keys(visit: Callable[..., Visit]) -> None:
@@ -122,3 +122,80 @@ confirm = "Is the bed empty?"
         await it.sees("Is the bed empty?")
         await it.page.get_by_role("dialog").get_by_role("button", name="Park").click()
         await it.wrote("G27")
+
+
+async def test_a_key_that_is_held_down_stops_nothing(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.page.get_by_role("button", name="Emergency stop").focus()
+        for _ in range(5):
+            await it.page.keyboard.down("Enter")
+            await it.page.wait_for_timeout(120)
+        await it.page.keyboard.up("Enter")
+        await expect(it.button("Press again to stop")).to_be_visible()
+        assert "M112" not in await it.lines()
+
+
+async def test_in_a_pause_the_head_is_moved_but_not_homed(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+        await it.connect()
+        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
+        await it.button("Print").click()
+        await it.state_is("Printing")
+        await expect(it.button("Z plus 10 mm")).to_be_disabled()
+        await it.button("Pause").click()
+        await it.state_is("Paused")
+        await it.button("Z plus 10 mm").click()
+        await it.wrote("G1 Z10 F200")
+        await expect(it.button("Extrude")).to_be_enabled()
+        await expect(it.button("Home all")).to_be_disabled()
+        await expect(it.button("Motors off")).to_be_disabled()
+
+
+async def test_a_slider_keeps_what_it_was_set_to_and_knows_nothing_else(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        speeds = it.card("Fan and speed")
+        await expect(speeds.get_by_role("status")).to_have_text(["–", "–", "–"])
+        await it.button("Fan Off").click()
+        await it.wrote("M107")
+        await it.field("Fan").fill("50")
+        await it.wrote("M106 S128")
+        await it.view("Files")
+        await it.view("Printer")
+        await expect(speeds.get_by_role("status")).to_have_text(["50%", "–", "–"])
+        await it.button("Disconnect").click()
+        await it.connect()
+        await expect(speeds.get_by_role("status")).to_have_text(["–", "–", "–"])
+
+
+async def test_what_fails_in_a_dialog_is_told_in_it(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("404 (Not Found)")
+        await it.client.upload("a.gcode")
+        await it.connect()
+        await it.view("Files")
+        await it.page.get_by_role("button", name="a.gcode").first.click()
+        await it.context.route("**/api/files/local/a.gcode", lambda route: route.fulfill(status=404, body="{}"))
+        dialog = it.page.get_by_role("dialog")
+        await dialog.get_by_role("button", name="Select").click()
+        told = dialog.locator(".note.bad")
+        await expect(told).to_contain_text("404")
+        # Nothing lies over it.
+        await told.get_by_role("button", name="Dismiss").click()
+        await expect(told).to_have_count(0)
+
+
+async def test_a_dialog_does_not_begin_with_the_emergency_stop(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.client.upload("a.gcode")
+        await it.connect()
+        await it.view("Files")
+        await it.button("Delete a.gcode").press("Enter")
+        dialog = it.page.get_by_role("dialog")
+        await expect(dialog.get_by_role("heading")).to_be_focused()
+        await it.page.keyboard.press("Tab")
+        await expect(dialog.get_by_role("button", name="stop")).to_be_focused()
+        await it.page.keyboard.press("Escape")
+        await it.button("New folder").press("Enter")
+        await expect(it.field("Name")).to_be_focused()

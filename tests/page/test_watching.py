@@ -31,6 +31,9 @@ async def test_a_temperature_is_set_and_seen_in_the_chart(visit: Callable[..., V
 
         await it.button("Cool down").click()
         await expect(it.button("Nozzle off")).to_be_disabled()
+        await it.field("Nozzle target").fill("warm")
+        await it.button("Set Nozzle target").click()
+        await it.sees("A temperature is a number of °C.")
 
 
 async def test_a_target_beyond_the_limits_is_refused_in_words(visit: Callable[..., Visit]) -> None:
@@ -66,6 +69,9 @@ async def test_a_print_is_paused_resumed_and_cancelled(visit: Callable[..., Visi
 
         await it.button("Pause").click()
         await it.state_is("Paused")
+        await it.button("Start over").click()
+        await it.sees("Is the bed empty?")
+        await it.button("No").click()
         await it.button("Resume").click()
         await it.state_is("Printing")
 
@@ -119,6 +125,9 @@ async def test_a_print_that_was_lost_is_told_and_kept_among_past_prints(visit: C
         await it.state_is("Operational")
         await it.button("Dismiss").first.click()
         await expect(it.text("long.gcode was not finished")).to_have_count(0)
+        await it.page.reload()
+        await expect(it.card("Job")).to_be_visible()
+        await expect(it.text("long.gcode was not finished")).to_have_count(0)
 
         await it.view("Files")
         await it.page.get_by_role("link", name="Past prints").click()
@@ -148,8 +157,12 @@ async def test_what_the_printer_asks_is_answered_by_a_button(visit: Callable[...
         for text in ("prompt_begin <b>Filament</b> changed?", "prompt_button Yes", "prompt_button No", "prompt_show"):
             await it.client.post("/api/printer/command", {"command": f"!!DEBUG:action_custom {text}"})
         await it.sees("<b>Filament</b> changed?")
-        # Whoever comes later is asked as well.
+        # Whoever comes later is asked as well, and who has put it aside is reminded.
         await it.page.reload()
+        await it.sees("<b>Filament</b> changed?")
+        await it.page.keyboard.press("Escape")
+        await expect(it.page.get_by_role("dialog")).to_have_count(0)
+        await it.button("Answer").click()
         await it.page.get_by_role("dialog").get_by_role("button", name="No").click()
         await it.wrote("M876 S1")
         await expect(it.page.get_by_role("dialog")).to_have_count(0)
@@ -168,3 +181,21 @@ async def test_the_layer_of_a_print_is_shown(visit: Callable[..., Visit]) -> Non
         await expect(it.card("Printing")).to_contain_text("of 50", timeout=20_000)
         await expect(it.card("Printing")).to_contain_text("mm")
         await expect(it.card("Printing")).to_contain_text("Done at")
+
+
+async def test_numbers_and_times_are_as_the_reader_writes_them(visit: Callable[..., Visit]) -> None:
+    async with visit(locale="de-DE") as it:
+        await it.connect()
+        await it.field("Nozzle target").fill("205,5")
+        await it.button("Set Nozzle target").click()
+        await expect(it.card("Temperatures")).to_contain_text("205,5 °C")
+        await it.field("Print speed").fill("120")
+        await expect(it.card("Fan and speed")).to_contain_text("120\u00a0%")
+        await expect(it.card("Move")).to_contain_text("0,1")
+        await it.text("Link: good").click()
+        # A time of day has two digits and no "pm".
+        await expect(it.card("Connection").locator("dd").first).to_have_text(re.compile(r"^\d\d:\d\d$"))
+    async with visit(locale="en-US") as it:
+        await it.connect()
+        await it.text("Link: good").click()
+        await expect(it.card("Connection").locator("dd").first).to_have_text(re.compile(r"^\d\d?:\d\d.[AP]M$"))

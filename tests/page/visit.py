@@ -55,6 +55,7 @@ class Visit:
         ports: Sequence[str] = (),
         size: Mapping[str, int] = DESKTOP,
         dark: bool = False,
+        locale: str = "en-GB",
         analyse: bool = False,
         patience: Patience | None = PATIENCE,
     ) -> None:
@@ -69,7 +70,7 @@ class Visit:
         self._user = user
         self._logged_in = logged_in and not setup
         self._ports = ports
-        self._size, self._dark, self._analyse = size, dark, analyse
+        self._size, self._dark, self._locale, self._analyse = size, dark, locale, analyse
         self._patience = patience
         self._server = AsyncExitStack()
         self._port = 0
@@ -82,7 +83,7 @@ class Visit:
         self.context = await self.browser.new_context(
             viewport={**self._size},  # type: ignore[typeddict-item]
             color_scheme="dark" if self._dark else "light",
-            locale="en-GB",
+            locale=self._locale,
             timezone_id="Europe/Berlin",
         )
         self.context.set_default_timeout(10_000)

@@ -104,7 +104,7 @@ function look(told) {
     return {
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-        padding: [8, 1.5 * rem(), 0, 0],
+        padding: [0.6 * rem(), 1.5 * rem(), 0, 0],
         // What has just begun is not drawn as if it were an hour.
         scales: {
             x: { range: (_, oldest, newest) => [Math.min(oldest, newest - SHORTEST), newest] },

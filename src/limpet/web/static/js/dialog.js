@@ -2,15 +2,17 @@
 
 import { html, useEffect, useId, useRef } from "../vendor/preact.js";
 import { Stop } from "./panels/stop.js";
-import { Button } from "./parts.js";
+import { Button, Notes } from "./parts.js";
 
-/** A dialog over the page; it keeps the focus, and Escape calls `onClose`. */
+/** A dialog over the page; it keeps the focus, and Escape calls `onClose`. What is told in passing is under it and told in it as well. */
 export function Dialog({ title, onClose, children, kind = "" }) {
     const ref = useRef(null);
     const id = useId();
     useEffect(() => {
         const dialog = ref.current;
         if (!dialog.open) dialog.showModal();
+        // Else it would begin with the emergency stop.
+        if (!dialog.querySelector("[autofocus]")) dialog.querySelector("h2").focus();
         return () => dialog.close();
     }, []);
     const cancel = (event) => {
@@ -22,12 +24,13 @@ export function Dialog({ title, onClose, children, kind = "" }) {
         <dialog class=${`dialog ${kind}`} ref=${ref} aria-labelledby=${id} onCancel=${cancel} onPointerDown=${outside}>
             <div class="inside">
                 <header>
-                    <h2 id=${id}>${title}</h2>
+                    <h2 id=${id} tabindex="-1">${title}</h2>
                     <${Stop} />
                     <${Button} icon="close" label="Close" kind="quiet" onClick=${onClose} />
                 </header>
                 ${children}
             </div>
+            <${Notes} />
         </dialog>
     `;
 }

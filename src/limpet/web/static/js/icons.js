@@ -4,14 +4,12 @@ import { html } from "../vendor/preact.js";
 
 const PATHS = {
     add: "M12 5v14M5 12h14",
-    back: "M15 5l-7 7 7 7",
     check: "M5 12.5l4.5 4.5L19 7.5",
     close: "M6 6l12 12M18 6L6 18",
     copy: "M9 9h10v10H9zM5 15V5h10",
     disconnect: "M4 4l16 16M9.5 6.5V3m5 3.5V3M7 9v2a5 5 0 0 0 7.5 4.3M17 12V8h-6M12 16v5",
     down: "M12 5v14M6 13l6 6 6-6",
     download: "M12 4v11M7 10.5l5 5 5-5M5 20h14",
-    drop: "M12 3.5c3.6 4.6 5.5 7.7 5.5 10.3a5.5 5.5 0 0 1-11 0c0-2.6 1.9-5.7 5.5-10.3z",
     edit: "M5 19l1-4L16.5 4.5l3 3L9 18z",
     file: "M7 3h7l4 4v14H7zM14 3v5h4",
     files: "M3 7V5h6l2 2h10v12H3z",
@@ -32,7 +30,6 @@ const PATHS = {
     search: "M10.5 4a6.5 6.5 0 1 1 0 13 6.5 6.5 0 0 1 0-13zM15.5 15.500L20 20",
     send: "M4 12L20 5l-5 15-3.5-6.500z",
     settings: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.500v5M9 14.500v5",
-    star: "M12 4l2.4 5.2 5.6.7-4.1 3.9 1.1 5.6-5-2.8-5 2.8 1.1-5.600L4 9.900l5.6-.7z",
     stop: "M8 3h8l5 5v8l-5 5H8l-5-5V8zM12 7.500v5.500M12 16.300v.01",
     terminal: "M4 5h16v14H4zM7.5 9.500l3 2.5-3 2.500M12.5 15h4",
     trash: "M5 7h14M9.5 7V4.500h5V7M7 7l1 13h8l1-13M10.5 11v5.500M13.5 11v5.5",
@@ -40,7 +37,6 @@ const PATHS = {
     upload: "M12 16V5M7 9.500l5-5 5 5M5 20h14",
     user: "M12 4a4 4 0 1 1 0 8 4 4 0 0 1 0-8zM4.5 20c.8-3.5 3.8-5 7.5-5s6.7 1.5 7.5 5",
     warning: "M12 4.500L21 20H3zM12 10v5M12 17.300v.01",
-    zero: "M7 17L17 7M12 5a5 7 0 1 1 0 14 5 7 0 0 1 0-14z",
 };
 
 export const Icon = ({ name }) => html`

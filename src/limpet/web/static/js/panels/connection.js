@@ -1,27 +1,29 @@
-// Connecting: which port at which speed, what detection hears, why it failed, and how the line is doing.
+// Connecting: which port at which speed, and how the line is doing.
 
-import { html, signal, useEffect } from "../../vendor/preact.js";
+import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
 import { patch, post } from "../api.js";
-import { Icon } from "../icons.js";
+import { Confirm, later } from "../later.js";
 import { ourPrinter, refresh } from "../live.js";
-import { attempt, Button, Card, Choice, Facts, Notice, Spinner, Switch } from "../parts.js";
-import { connection, may, ports, printers } from "../store.js";
+import { attempt, Button, Card, Choice, Facts, Switch } from "../parts.js";
+import { connection, isPrinting, may, ports, printers } from "../store.js";
 import { clock, percent, plain, size, whole } from "../words.js";
 
 const AUTO = "AUTO";
 const PORTS_INTERVAL = 3_000;
 const CLOSED = ["Offline", "Offline after error"];
 
+const Attempt = later(() => import("./attempt.js").then((found) => found.Attempt), true);
+
 export const isClosed = (state) => CLOSED.includes(state);
 
 const ourId = () => ourPrinter()?.id;
 
-const connect = (choices) =>
+export const connect = (choices) =>
     attempt(async () => {
         await post("/api/connection", { command: "connect", ...choices });
         await refresh.connection();
     });
-const disconnect = () =>
+export const disconnect = () =>
     attempt(async () => {
         await post("/api/connection", { command: "disconnect" });
         await refresh.connection();
@@ -34,79 +36,13 @@ export function Connection() {
     if (current.state === "Operational" || current.link) return html`<${Connected} current=${current} />`;
     return html`
         <${Card} title="Connection" kind="connection hero">
-            ${isClosed(current.state)
-                ? current.error?.waiting
-                    ? html`<${Waiting} error=${current.error} />`
-                    : html`<${Failed} error=${current.error} /><${Choices} known=${known} />`
-                : html`<${Trying} current=${current} />`}
+            ${(current.error || !isClosed(current.state)) && html`<${Attempt} current=${current} />`}
+            ${isClosed(current.state) && !current.error?.waiting && html`<${Choices} known=${known} />`}
         <//>
     `;
 }
 
-/** The last attempt has ended for a reason. */
-const Failed = ({ error }) =>
-    error &&
-    html`
-        <${Notice} kind="bad" title=${error.message} live>
-            <p>${error.hint}</p>
-            <${Traffic} error=${error} />
-        <//>
-    `;
-
-const Traffic = ({ error }) => html`
-    <details>
-        <summary>${error.log.length ? "The last lines on the wire" : "Nothing was heard or sent"}, ${clock(error.at)}</summary>
-        ${error.log.length > 0 && html`<pre class="wire" tabindex="0" aria-label="The last lines on the wire">${error.log.join("\n")}</pre>`}
-    </details>
-`;
-
-/** The printer has gone and is taken up again when it is back. */
-const Waiting = ({ error }) => html`
-    <div class="waiting" role="status">
-        <span class="beacon" aria-hidden="true"></span>
-        <div>
-            <strong>Waiting for the printer</strong>
-            <p>${error.message}. ${error.hint}</p>
-            <p class="soft">It is connected again as soon as it is back.</p>
-            <${Traffic} error=${error} />
-        </div>
-    </div>
-    ${may("CONNECTION") &&
-    html`<div class="row end">
-        <${Button} onClick=${disconnect}>Stop waiting<//>
-        <${Button} kind="main" icon="refresh" onClick=${() => connect({})}>Try now<//>
-    </div>`}
-`;
-
-/** An attempt is under way; detection tells of each candidate. */
-function Trying({ current }) {
-    const { candidates } = current;
-    return html`
-        <div class="trying" role="status">
-            <p class="now"><${Spinner} /><strong>${stateWords(current)}</strong></p>
-        </div>
-        ${candidates.length > 0 &&
-        html`<ol class="candidates" aria-label="What was heard at each port">
-            ${candidates.map(
-                ({ port, verdict, done }) => html`
-                    <li key=${port} class=${done ? "done" : ""}>
-                        ${done ? html`<${Icon} name="close" />` : html`<${Spinner} />`}
-                        <div><strong>${describe(port)}</strong><span>${verdict}</span></div>
-                    </li>
-                `,
-            )}
-        </ol>`}
-        ${may("CONNECTION") && html`<div class="row end"><${Button} onClick=${disconnect}>Cancel<//></div>`}
-    `;
-}
-
-function stateWords({ state, port, baudrate }) {
-    const at = port ? ` ${shortName(port)}${baudrate ? ` at ${baudrate} baud` : ""}` : "";
-    if (state.startsWith("Detecting")) return "Looking for the printer …";
-    if (state.startsWith("Opening")) return `Opening${at} …`;
-    return `Greeting the printer${port ? ` on${at}` : ""} …`;
-}
-
+const NOTHING_THERE = "No port is there. Is the printer switched on, and the cable one for data?";
 const chosen = { preferred: "", port: signal(AUTO), rate: signal("0"), profile: signal("_default"), remember: signal(false) };
 
 function Choices({ known }) {
@@ -146,7 +82,8 @@ function Choices({ known }) {
                 go();
             }}
         >
-            <${Choice} label="Port" value=${port} options=${rows} disabled=${!allowed} />
+            <${Choice} label="Port" value=${port} options=${rows} disabled=${!allowed}
+                hint=${options.ports.some((each) => each !== "VIRTUAL") ? undefined : NOTHING_THERE} />
             <div class="pair">
                 <${Choice}
                     label="Baudrate"
@@ -190,11 +127,11 @@ function usePorts() {
     }, []);
 }
 
-const shortName = (path) => path.replace(/^\/dev\/(serial\/by-(id|path)\/)?/, "");
+export const shortName = (path) => path.replace(/^\/dev\/(serial\/by-(id|path)\/)?/, "");
 const infoOf = (path) => ports.value.find((each) => each.path === path);
 
 /** "Original Prusa i3 MK3 on ttyACM0". */
-function describe(path) {
+export function describe(path) {
     const info = infoOf(path);
     if (!info) return shortName(path);
     if (info.kind === "virtual") return "Virtual printer";
@@ -221,17 +158,22 @@ function portChoices(names, preference, now) {
 
 function Connected({ current }) {
     const { link, identity } = current;
+    const asking = useSignal(false);
     return html`
         <${Card}
             title="Connection"
             kind="connection"
-            actions=${may("CONNECTION") && html`<${Button} icon="disconnect" small onClick=${disconnect}>Disconnect<//>`}
+            actions=${may("CONNECTION") && html`<${Button} icon="disconnect" small onClick=${() => (isPrinting.value ? (asking.value = true) : disconnect())}>Disconnect<//>`}
         >
             <p class="lead">${identity?.machineType ?? describe(current.port)}</p>
             <p class="soft">
                 ${shortName(current.port)} · ${current.baudrate} baud${current.firmware ? ` · ${current.firmware}` : ""}
             </p>
             ${link && html`<${Quality} link=${link} />`}
+            ${asking.value &&
+            html`<${Confirm} title="Disconnect in the middle of a print?" yes="Disconnect" no="Stay connected" onYes=${disconnect} onNo=${() => (asking.value = false)}>
+                <p>What Limpet prints ends there.</p>
+            <//>`}
         <//>
     `;
 }

@@ -163,8 +163,7 @@ const select = (entry) => post(addressOf(entry), { command: "select" });
 function print(entry) {
     return attempt(async () => {
         await select(entry);
-        await command("start");
-        location.hash = "#/";
+        if (await command("start")) location.hash = "#/";
     });
 }
 
@@ -212,7 +211,7 @@ function Details({ entry, onClose, onDelete }) {
             /></div>
             ${moving.value &&
             html`<${Form} onSubmit=${move} submit="Move"><${Text} label="New place and name" value=${target} spellcheck=${false} required /><//>`}
-            ${flags.value.closedOrError && html`<p class="soft small">To print it, connect the printer first.</p>`}
+            ${!idle && html`<p class="soft small">${isPrinting.value ? "A print is under way; another can begin when it has ended." : "To print it, connect the printer first."}</p>`}
             <div class="row end">
                 ${may("FILES_DELETE") && html`<${Button} kind="danger" icon="trash" onClick=${onDelete}>Delete<//>`}
                 ${entry.origin !== CARD && may("FILES_UPLOAD") && may("FILES_DELETE") && !moving.value &&

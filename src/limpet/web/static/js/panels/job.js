@@ -1,15 +1,13 @@
 // The job: which file, how far it is, and when it will be done.
 
-import { html, useEffect, useSignal } from "../../vendor/preact.js";
-import { get, inPath, post } from "../api.js";
-import { later } from "../later.js";
+import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
+import { base, get, inPath, post } from "../api.js";
+import { Confirm } from "../later.js";
 import { attempt, Bar, Button, Card, Facts, Notice } from "../parts.js";
 import { connection, filesChanged, flags, fraction, height, isOperational, isPrinting, job, lastPrint, may, progress, state } from "../store.js";
 import { clock, duration, finePercent, percent, plain, size, tenths, whole } from "../words.js";
 import { Thumbnail } from "./thumbnail.js";
 import { UploadButton } from "./uploads.js";
-
-const Confirm = later(() => import("../dialog.js").then((found) => found.Confirm), true);
 
 export const command = (name, more = {}) => attempt(() => post("/api/job", { command: name, ...more }));
 
@@ -26,19 +24,25 @@ export function Job() {
     `;
 }
 
+const SEEN = `limpet.seen${base}`;
+const seen = signal(localStorage.getItem(SEEN));
+
 /** How the last print ended, when that was not as it should have been; it may go on if it was lost. */
-function Last() {
+export function Last() {
     const last = lastPrint.value;
-    const seen = useSignal(null);
-    if (!last || last.outcome !== "failed" || seen.value === last.endedAt) return null;
+    if (!last || last.outcome !== "failed" || seen.value === String(last.endedAt)) return null;
     const goOn = () => command("recover");
+    const dismiss = () => {
+        seen.value = String(last.endedAt);
+        localStorage.setItem(SEEN, seen.value);
+    };
     return html`
         <${Notice} kind="bad" title=${`${last.file.display ?? last.file.name} was not finished`}>
             <p>${last.message}, ${clock(last.endedAt)}.</p>
             ${last.hint && html`<p>${last.hint}</p>`}
             <div class="row">
                 ${last.hint && may("PRINT") && html`<${Button} small icon="play" disabled=${!isOperational.value} onClick=${goOn}>Go on with it<//>`}
-                <${Button} small kind="quiet" onClick=${() => (seen.value = last.endedAt)}>Dismiss<//>
+                <${Button} small kind="quiet" onClick=${dismiss}>Dismiss<//>
             </div>
         <//>
     `;
@@ -130,9 +134,9 @@ function Progress() {
     `;
 }
 
-/** Pause, resume and cancel; cancelling is asked once more. */
+/** Pause, resume and cancel; what cannot be undone is asked once more. */
 function Brakes() {
-    const asking = useSignal(false);
+    const [asking, again] = [useSignal(false), useSignal(false)];
     const { paused, pausing, cancelling, resuming, finishing } = flags.value;
     const busy = pausing || cancelling || resuming || finishing;
     // What the printer prints from its own card was not started here, and only its own commands reach it.
@@ -142,7 +146,7 @@ function Brakes() {
             ${paused
                 ? html`<${Button} kind="main" icon="play" onClick=${() => command("pause", { action: "resume" })}>Resume<//>`
                 : html`<${Button} icon="pause" disabled=${busy} onClick=${() => command("pause", { action: "pause" })}>Pause<//>`}
-            ${paused && !ofCard && html`<${Button} icon="refresh" onClick=${() => command("restart")}>Start over<//>`}
+            ${paused && !ofCard && html`<${Button} icon="refresh" onClick=${() => (again.value = true)}>Start over<//>`}
             <${Button} kind="danger" icon="close" disabled=${cancelling} onClick=${() => (asking.value = true)}>Cancel<//>
         </div>
         ${asking.value &&
@@ -154,6 +158,10 @@ function Brakes() {
             onNo=${() => (asking.value = false)}
         >
             <p>${job.value.file?.display ?? "The print"} cannot be taken up again after that.</p>
+        <//>`}
+        ${again.value &&
+        html`<${Confirm} title="Start over?" yes="Start over" onYes=${() => command("restart")} onNo=${() => (again.value = false)}>
+            <p>The print begins anew, at its first layer. Is the bed empty?</p>
         <//>`}
     `;
 }

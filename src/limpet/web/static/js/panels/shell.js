@@ -39,8 +39,9 @@ export const Shell = ({ printer, children }) => html`
         </div>
     </header>
     <${Away} />
+    ${printer && prompt.value && html`<${Prompt} />`}
     <main id="main" tabindex="-1">${children}</main>
-    ${printer && html`<${Uploads} />${prompt.value && html`<${Prompt} />`}`}
+    ${printer && html`<${Uploads} />`}
 `;
 
 function skip(event) {
@@ -77,13 +78,24 @@ const StateChip = () => html`
     </p>
 `;
 
+/** The menu closes when the focus leaves it, and by Escape. */
+const leave = ({ currentTarget, relatedTarget }) => {
+    if (!currentTarget.contains(relatedTarget)) currentTarget.open = false;
+};
+const escape = ({ key, currentTarget }) => {
+    if (key !== "Escape") return;
+    currentTarget.open = false;
+    currentTarget.firstElementChild.focus();
+};
+
 const Me = () => html`
-    <details class="menu">
+    <details class="menu" onFocusOut=${leave} onKeyDown=${escape}>
         <summary aria-label=${`Account: ${me.value.name}`} title="Account"><${Icon} name="user" /></summary>
-        <div class="panel">
+        <div class="panel" tabindex="-1">
             <p>${me.value.name === "_api" ? "Here by an API key" : html`Logged in as <strong>${me.value.name}</strong>`}</p>
             ${printers.value?.length > 1 &&
             html`<ul>
+                <li><a href=${root}>All printers</a></li>
                 ${printers.value.map(
                     ({ id, name }) => html`<li key=${id}><a href=${pageOf(id)} aria-current=${id === namedPrinter ? "page" : undefined}>${name}</a></li>`,
                 )}

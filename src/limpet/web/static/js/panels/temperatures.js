@@ -6,7 +6,7 @@ import { Chart, colorOf } from "../chart.js";
 import { Icon } from "../icons.js";
 import { attempt, Button, Card } from "../parts.js";
 import { heat, isOperational, may, offsets, profile, settings } from "../store.js";
-import { heaterName, tenths, whole } from "../words.js";
+import { heaterName, plain, tenths, whole } from "../words.js";
 
 const SPANS = [["600", "10 min"], ["3600", "1 h"], ["43200", "all"]];
 const ORDER = (id) => (id.startsWith("tool") ? Number(id.slice(4)) : id === "bed" ? 100 : 101);
@@ -50,8 +50,8 @@ function Heater({ id, name }) {
     const set = (event) => {
         event.preventDefault();
         const degrees = Number(typed.value.replace(",", "."));
-        if (typed.value.trim() === "" || Number.isNaN(degrees)) return;
         attempt(async () => {
+            if (Number.isNaN(degrees)) throw new Error("A temperature is a number of °C.");
             await setTarget(id, degrees);
             typed.value = "";
         });
@@ -61,16 +61,17 @@ function Heater({ id, name }) {
             <p class="name"><i class="dot" aria-hidden="true"></i>${name}</p>
             <p class="actual number">${tenths(actual)}<span class="unit"> °C</span></p>
             <p class="goal soft number">
-                ${target > 0 ? html`<${Icon} name="right" />${whole(target)} °C` : "off"}${offset ? ` (${offset > 0 ? "+" : ""}${offset} in prints)` : ""}
+                ${target > 0 ? html`<${Icon} name="right" />${whole(target)} °C` : "off"}${offset ? ` (${offset > 0 ? "+" : ""}${plain(offset)} in prints)` : ""}
             </p>
             ${may("CONTROL") &&
             html`<form class="set" onSubmit=${set}>
                 <input
                     inputmode="decimal"
+                    required
                     aria-label=${`${name} target`}
                     placeholder=${target > 0 ? whole(target) : "Target"}
                     value=${typed.value}
-                    title=${most ? `At most ${most} °C` : undefined}
+                    title=${most ? `At most ${whole(most)} °C` : undefined}
                     disabled=${!isOperational.value}
                     onInput=${({ currentTarget }) => (typed.value = currentTarget.value)}
                 />
@@ -108,5 +109,5 @@ function Presets({ heaters }) {
 const degreesOf = ({ extruder, bed, chamber }) =>
     [["Nozzle", extruder], ["Bed", bed], ["Chamber", chamber]]
         .filter(([, degrees]) => degrees !== null && degrees !== undefined)
-        .map(([name, degrees]) => `${name} ${degrees} °C`)
+        .map(([name, degrees]) => `${name} ${plain(Number(degrees))} °C`)
         .join(", ");
