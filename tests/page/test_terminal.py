@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.page.visit import Visit, expect
@@ -67,3 +68,55 @@ async def test_thousands_of_lines_do_not_slow_it_down(visit: Callable[..., Visit
         assert rows < 200
         await it.sees("5,000 lines")
         await it.sees("line 39 299")
+
+
+async def test_it_keeps_to_the_newest_line_until_somebody_scrolls_up(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        follow = it.field("Keep to the newest line")
+        await expect(lines).to_contain_text("M115")
+        await it.client.post("/api/printer/command", {"commands": [f"M117 line {at}" for at in range(100)]})
+        await expect(lines).to_contain_text("M117 line 99")
+        await lines.evaluate("box => (box.scrollTop = 0)")
+        await expect(follow).not_to_be_checked()
+        await it.client.post("/api/printer/command", {"command": "M117 late"})
+        await it.wrote("M117 late")
+        await expect(lines).not_to_contain_text("M117 late")
+        await follow.check()
+        await expect(lines).to_contain_text("M117 late")
+
+
+async def test_what_the_settings_name_is_filtered_out(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.connect()
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        await it.client.post("/api/printer/command", {"commands": ["M105", "M117 seen"]})
+        await expect(lines).to_contain_text("M105")
+        await it.text("Filter").click()
+        await it.field("Suppress temperature messages").check()
+        await expect(lines).not_to_contain_text("M105")
+        await expect(lines).to_contain_text("M117 seen")
+        await it.sees("Filter (on)")
+
+
+async def test_without_a_printer_it_says_why_nothing_can_be_sent(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Terminal")
+        await it.sees("The printer is not connected, so nothing can be sent.")
+
+
+async def test_lines_are_copied_also_where_browsers_give_no_clipboard(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        await it.page.reload()
+        await it.connect()
+        await it.view("Terminal")
+        await expect(it.page.get_by_role("log", name="Lines on the wire")).to_contain_text("M115")
+        await it.button("Copy").click()
+        await it.sees("The lines are in the clipboard.")
+        await it.field("G-code to send").focus()
+        await it.page.keyboard.press("Control+V")
+        await expect(it.field("G-code to send")).to_have_value(re.compile("Send: .*M115"))

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useSignal } from "../../vendor/preact.js";
 import { post } from "../api.js";
+import { copy } from "../clipboard.js";
 import { bounds, clear, line } from "../lines.js";
 import { wantLines } from "../live.js";
 import { attempt, Button, Card, Switch } from "../parts.js";
@@ -29,14 +30,14 @@ export function Terminal() {
         if (!next.delete(regex)) next.add(regex);
         filters.value = next;
     };
-    const copy = () => navigator.clipboard.writeText(rows.map((number) => shownText(line(number))).join("\n"));
+    const copyAll = () => copy(rows.map((number) => shownText(line(number))).join("\n"));
     return html`
         <${Card}
             title="Terminal"
             kind="terminal"
             actions=${html`
                 <${Button} small icon=${frozen.value ? "play" : "pause"} aria-pressed=${Boolean(frozen.value)} onClick=${pause}>${frozen.value ? "Go on" : "Pause"}<//>
-                <${Button} small icon="copy" onClick=${() => attempt(copy, "The lines are in the clipboard.")}>Copy<//>
+                <${Button} small icon="copy" onClick=${() => attempt(copyAll, "The lines are in the clipboard.")}>Copy<//>
                 <${Button} small icon="trash" onClick=${clear}>Clear<//>
             `}
         >
@@ -169,6 +170,7 @@ function Prompt() {
                 onKeyDown=${turn}
             />
             <${Button} type="submit" kind="main" icon="send" disabled=${!isOperational.value}>Send<//>
+            ${!isOperational.value && html`<p class="hint">The printer is not connected, so nothing can be sent.</p>`}
         </form>
     `;
 }

@@ -2,6 +2,7 @@
 
 import { html, useSignal } from "../../../vendor/preact.js";
 import { post, remove } from "../../api.js";
+import { copy } from "../../clipboard.js";
 import { Confirm } from "../../dialog.js";
 import { attempt, Button, Card, Form, Notice, Text } from "../../parts.js";
 import { me } from "../../store.js";
@@ -17,11 +18,11 @@ export const Keys = () => html`
 
 /** A key is told this once. */
 function Told({ text }) {
-    const copy = () => attempt(() => navigator.clipboard.writeText(text), "The key is in the clipboard.");
+    const take = () => attempt(() => copy(text), "The key is in the clipboard.");
     return html`
         <${Notice} kind="good" title="The new key, shown only now" live>
             <p class="mono">${text}</p>
-            <${Button} small icon="copy" onClick=${copy}>Copy<//>
+            <${Button} small icon="copy" onClick=${take}>Copy<//>
         <//>
     `;
 }
