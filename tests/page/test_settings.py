@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
-from tests.page.visit import Visit, expect
+from tests.page.visit import PHONE, Visit, expect
 from tests.web.people import PASSWORD
+from tests.web.server import printer_at
 
 
 async def test_a_second_printer_is_added_and_both_are_seen(visit: Callable[..., Visit]) -> None:
@@ -112,3 +115,85 @@ async def test_a_script_is_written(visit: Callable[..., Visit]) -> None:
         await it.sees("Saved.")
         gcode = (await it.client.get("/api/settings")).json()["scripts"]["gcode"]
         assert gcode["afterPrintDone"] == "M117 done"
+
+
+async def test_from_the_overview_a_printer_is_added_and_from_a_phone_it_is_found_again(
+    visit: Callable[..., Visit],
+) -> None:
+    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n", size=PHONE) as it:
+        await it.page.get_by_role("link", name="Add a printer").click()
+        # A name without Latin letters has an address as well.
+        await it.field("Name").fill("Принтер")
+        await it.sees(re.compile("Its address will be /p/printer/"))
+        await it.button("Save").click()
+        await expect(it.page.get_by_role("link", name="Принтер").first).to_be_visible()
+        await it.field("Account: ada").click()
+        await it.page.get_by_role("link", name="All printers", exact=True).click()
+        await expect(it.page.get_by_role("link", name="Принтер")).to_contain_text("Offline")
+
+
+async def test_the_menu_closes_by_escape_and_when_it_is_left(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        account = it.field("Account: ada")
+        await account.press("Enter")
+        await expect(it.button("Log out")).to_be_visible()
+        await it.page.keyboard.press("Tab")
+        await it.page.keyboard.press("Escape")
+        await expect(it.button("Log out")).to_be_hidden()
+        await expect(account).to_be_focused()
+        await account.press("Enter")
+        await expect(it.button("Log out")).to_be_visible()
+        await it.field("Port").focus()
+        await expect(it.button("Log out")).to_be_hidden()
+
+
+async def test_a_printer_is_changed_and_removed(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+        await it.page.get_by_role("link", name="Settings", exact=True).click()
+        await it.section("Printers")
+        await it.button("Change Big").click()
+        await it.field("Name").fill("Maxi")
+        await it.field("Baudrate of the printer").select_option("250000")
+        await it.button("Save").click()
+        await it.sees("port detected · 250000")
+        await it.button("Remove Maxi").click()
+        await it.button("Remove").click()
+        await expect(it.button("Change Maxi")).to_have_count(0)
+        assert [each.id for each in it.client.fleet] == ["mini"]
+
+
+async def test_a_profile_is_added_and_removed(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Settings")
+        await it.section("Profiles")
+        await it.button("Add a profile").click()
+        await it.field("Name").fill("打印机")
+        await it.field("Depth in mm").fill("123,5")
+        await it.button("Save").click()
+        await it.sees("200 × 123.5 × 200 mm")
+        assert "profile" in (await it.client.get("/api/printerprofiles")).json()["profiles"]
+        await it.button("Remove 打印机").click()
+        await it.button("Remove").click()
+        await expect(it.button("Change 打印机")).to_have_count(0)
+
+
+async def test_the_ports_are_told_for_what_they_are(visit: Callable[..., Visit], tmp_path: Path) -> None:
+    port = tmp_path / "printer"
+    async with printer_at(port), visit(ports=[str(port)]) as it:
+        await it.connect(str(port))
+        await it.view("Settings")
+        await it.section("Ports")
+        await expect(it.card("Ports")).to_contain_text(str(port))
+        await expect(it.card("Ports")).to_contain_text("In use by")
+
+
+async def test_ones_own_password_is_changed(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        it.expected.append("403 (Forbidden)")
+        await it.view("Settings")
+        for present, said in (("not the one", "alert"), (PASSWORD, "status")):
+            await it.field("Present password").fill(present)
+            await it.field("New password").fill("something longer")
+            await it.field("New password again").fill("something longer")
+            await it.button("Change").click()
+            await expect(it.page.get_by_role(said).filter(has_text="password").first).to_be_visible()  # type: ignore[arg-type]

@@ -2,9 +2,10 @@
 
 import { html, useEffect } from "../../vendor/preact.js";
 import { pageOf } from "../api.js";
+import { Icon } from "../icons.js";
 import { refresh } from "../live.js";
 import { Bar } from "../parts.js";
-import { printers } from "../store.js";
+import { may, printers } from "../store.js";
 import { clock, duration, heaterName, percent, whole } from "../words.js";
 
 const INTERVAL = 2_000;
@@ -17,10 +18,16 @@ export function Overview() {
         const timer = setInterval(look, INTERVAL);
         return () => clearInterval(timer);
     }, []);
+    // Settings are shown beside a printer; those of the server are the same beside each.
+    const settings = `${pageOf(printers.value.find((each) => each.default).id)}#/settings`;
     return html`
         <ul class="printers">
             ${printers.value.map((printer) => html`<li key=${printer.id}><${Tile} printer=${printer} /></li>`)}
         </ul>
+        <nav class="row around" aria-label="Settings">
+            ${may("SETTINGS") && html`<a class="button" href=${`${settings}/printers/add`}><${Icon} name="add" />Add a printer</a>`}
+            <a class="button" href=${settings}><${Icon} name="settings" />Settings</a>
+        </nav>
     `;
 }
 

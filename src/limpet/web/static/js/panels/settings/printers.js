@@ -5,7 +5,9 @@ import { pageOf, patch, post, remove } from "../../api.js";
 import { Confirm, Dialog } from "../../dialog.js";
 import { refresh } from "../../live.js";
 import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
+import { route } from "../../route.js";
 import { connection, note, printers } from "../../store.js";
+import { idOf } from "./ids.js";
 
 const RESETS = [
     ["auto", "Once after it was plugged in"],
@@ -14,9 +16,12 @@ const RESETS = [
 ];
 
 export function Printers() {
-    const open = useSignal(null);
+    const open = useSignal(route.value[2] === "add" ? { add: true } : null);
     const all = printers.value ?? [];
-    const close = () => (open.value = null);
+    const close = () => {
+        open.value = null;
+        if (route.value[2]) location.replace("#/settings/printers");
+    };
     return html`
         <${Card} title="Printers" actions=${html`<${Button} icon="add" small onClick=${() => (open.value = { add: true })}>Add a printer<//>`}>
             <ul class="rows">
@@ -52,8 +57,6 @@ export function Printers() {
     `;
 }
 
-const idOf = (name) => name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 32);
-
 function Printer({ printer, onClose }) {
     const options = connection.value?.options ?? { ports: [], baudrates: [], printerProfiles: [] };
     const { preferences } = printer ?? { preferences: {} };
@@ -65,15 +68,16 @@ function Printer({ printer, onClose }) {
     const reconnect = useSignal(preferences.reconnect ?? true);
     const reset = useSignal(preferences.reset ?? "auto");
     const asDefault = useSignal(printer?.default ?? false);
+    const id = printer?.id ?? idOf(name.value, printers.value.map((each) => each.id), "printer");
     const names = [...new Set([...options.ports, ...(preferences.port ? [preferences.port] : [])])];
 
     const save = async () => {
         const common = { name: name.value.trim(), port: port.value, baudrate: Number(rate.value), profile: profile.value, autoconnect: autoconnect.value };
         if (printer) {
             const first = asDefault.value && !printer.default ? { default: true } : {};
-            await patch(`/api/limpet/printers/${printer.id}`, { ...common, reconnect: reconnect.value, reset: reset.value, ...first });
+            await patch(`/api/limpet/printers/${id}`, { ...common, reconnect: reconnect.value, reset: reset.value, ...first });
         } else {
-            await post("/api/limpet/printers", { id: idOf(name.value), ...common });
+            await post("/api/limpet/printers", { id, ...common });
         }
         await refresh.printers();
         await refresh.connection();
@@ -84,7 +88,7 @@ function Printer({ printer, onClose }) {
         <${Dialog} title=${printer ? printer.name : "A new printer"} onClose=${onClose}>
             <${Form} label="Printer" submit="Save" onSubmit=${save}>
                 <${Text} label="Name" value=${name} required maxlength="64" autofocus
-                    hint=${printer ? `Its address is ${pageOf(printer.id)}` : idOf(name.value) ? `Its address will be ${pageOf(idOf(name.value))}` : undefined} />
+                    hint=${printer ? `Its address is ${pageOf(id)}` : name.value.trim() ? `Its address will be ${pageOf(id)}` : undefined} />
                 <div class="pair">
                     <${Choice} label="Port of the printer" value=${port} options=${[["AUTO", "Automatic"], ...names.map((each) => [each, each])]} />
                     <${Choice} label="Baudrate of the printer" value=${rate} options=${[["0", "Automatic"], ...options.baudrates.map((each) => [String(each), String(each)])]} />

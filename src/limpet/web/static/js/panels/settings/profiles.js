@@ -6,6 +6,7 @@ import { Confirm, Dialog } from "../../dialog.js";
 import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { note } from "../../store.js";
 import { plain } from "../../words.js";
+import { idOf } from "./ids.js";
 import { useAnswer } from "./loading.js";
 
 /** Label, where it stands in a profile, and whether it is a whole number. */
@@ -67,7 +68,7 @@ export function Profiles() {
                 )}
             </ul>
         <//>
-        ${open.value?.add && html`<${Profile} profile=${{ ...basis, name: "", model: "" }} isNew onClose=${close} />`}
+        ${open.value?.add && html`<${Profile} profile=${{ ...basis, name: "", model: "" }} taken=${all.map(({ id }) => id)} onClose=${close} />`}
         ${open.value?.change && html`<${Profile} profile=${open.value.change} onClose=${close} />`}
         ${open.value?.remove &&
         html`<${Confirm} title=${`Remove ${open.value.remove.name}?`} yes="Remove" onNo=${close} onYes=${() => attempt(() => remove(`/api/printerprofiles/${open.value.remove.id}`))}>
@@ -76,7 +77,8 @@ export function Profiles() {
     `;
 }
 
-function Profile({ profile, isNew, onClose }) {
+function Profile({ profile, taken, onClose }) {
+    const isNew = Boolean(taken);
     const draft = useSignal(profile);
     const text = (...path) => ({
         get value() {
@@ -97,8 +99,7 @@ function Profile({ profile, isNew, onClose }) {
             sent = withValue(sent, path, value);
         }
         if (isNew) {
-            const id = sent.name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 32);
-            await post("/api/printerprofiles", { profile: { ...sent, id } });
+            await post("/api/printerprofiles", { profile: { ...sent, id: idOf(sent.name, taken, "profile") } });
         } else {
             await patch(`/api/printerprofiles/${profile.id}`, { profile: sent });
         }
