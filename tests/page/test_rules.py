@@ -22,6 +22,9 @@ VIEWS = {
 }
 
 
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
 async def violations(it: Visit) -> list[str]:
     """In light and dark."""
     await it.page.evaluate(AXE.read_text())
@@ -65,30 +68,54 @@ async def test_axe_finds_nothing_in_any_view(visit: Callable[..., Visit], width:
             await it.page.goto(f"{it.client.address}{address}")
             await expect(it.page.locator("main .card").first).to_be_visible()
             assert [f"{name}: {each}" for each in await violations(it)] == []
-            sideways = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert await it.page.evaluate(sideways) <= 0, name
+            assert await it.page.evaluate(SIDEWAYS) <= 0, name
 
 
-async def test_axe_finds_nothing_in_a_print_and_in_dialogs(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_axe_finds_nothing_in_a_print_and_in_dialogs(visit: Callable[..., Visit], width: int) -> None:
+    settings = "\n[virtual]\ninstant = true\nlatency = 0.01\n"
+    async with visit(settings=settings, size={"width": width, "height": 800}) as it:
         await it.connect()
         await it.upload("Upload a file", {"long.gcode": moves(20_000)})
         await it.button("Print").click()
         await it.state_is("Printing")
         assert await violations(it) == []
+        assert await it.page.evaluate(SIDEWAYS) <= 0
         await it.button("Cancel").click()
         await expect(it.page.get_by_role("dialog")).to_be_visible()
         assert await violations(it) == []
+        assert await it.page.evaluate(SIDEWAYS) <= 0
         await it.button("Cancel the print").click()
         await it.page.goto(f"{it.client.address}#/settings/profiles")
         await it.button("Change Default").click()
         assert await violations(it) == []
 
 
-async def test_axe_finds_nothing_in_the_overview(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+@pytest.mark.parametrize("width", [360, 1440])
+async def test_axe_finds_nothing_in_the_overview(visit: Callable[..., Visit], width: int) -> None:
+    settings = "\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n"
+    async with visit(settings=settings, size={"width": width, "height": 800}) as it:
         await expect(it.page.get_by_role("link", name="Mini")).to_be_visible()
         assert await violations(it) == []
+        assert await it.page.evaluate(SIDEWAYS) <= 0
+
+
+async def test_at_4k_it_is_large_enough_to_read_and_fills_the_screen(visit: Callable[..., Visit]) -> None:
+    async with visit(size={"width": 3840, "height": 2160}) as it:
+        await it.connect()
+        desk = it.page.locator(".desk")
+        await expect(desk).to_be_visible()
+        smallest, width = await it.page.evaluate(
+            """() => [
+                Math.min(...[...document.querySelectorAll('main :not(:empty)')]
+                    .filter((each) => each.offsetParent && [...each.childNodes].some(({ nodeType }) => nodeType === 3))
+                    .map((each) => parseFloat(getComputedStyle(each).fontSize))),
+                document.querySelector('.desk').clientWidth,
+            ]"""
+        )
+        # Twice what is small at 1920 by 1080, nearly.
+        assert smallest >= 24
+        assert width > 0.75 * 3840
 
 
 # -- small and quick --
