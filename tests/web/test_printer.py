@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from limpet.printer.printer import MAX_QUEUED
-from tests.web.server import HERMETIC, Answer, Client, eventually, running
+from tests.web.server import HERMETIC, Answer, Client, eventually, printer_at, running
 from tests.web.test_traffic import tapped
 
 PROFILE = """
@@ -178,6 +178,23 @@ async def test_a_hot_nozzle_extrudes_no_faster_than_its_profile_says(bench: Clie
     refused = await ask(bench, "tool", command="extrude", amount=5)
     assert refused.status == 409
     assert b"tool1 has" in refused.body
+
+
+async def test_a_printer_that_is_still_greeted_takes_an_emergency_stop_and_nothing_else(tmp_path: Path) -> None:
+    port = tmp_path / "printer"
+    async with (
+        printer_at(port, boot_time=60.0),
+        running(tmp_path, settings=HERMETIC, ports=[str(port)], patience=None) as (client, _),
+    ):
+        await client.accepted("connect", port=str(port), baudrate=115200)
+        await client.until_state("Connecting")
+        for body in ({"command": "M117"}, {"commands": ["M112", "M117"]}, {"commands": [1]}, {"script": "x"}, []):
+            refused = await client.post("/api/printer/command", body)
+            assert said(refused) == (409, "Printer is not operational")
+        for stop in ({"command": "M112"}, {"commands": ["m112"]}):
+            assert (await client.post("/api/printer/command", stop)).status == 204
+        lines = [line for _, line in client.fleet.default.recent]
+        assert lines.count("> M112") == 2
 
 
 async def test_offsets_are_told_and_leave_what_is_set_at_the_controls_as_it_is(bench: Client) -> None:

@@ -16,7 +16,7 @@ from limpet.printer.printer import MAX_QUEUED
 from limpet.printer.state import OffsetsChanged, State
 from limpet.profiles import Profile
 from limpet.protocol import gcode
-from limpet.protocol.commands import MAX_COMMAND_LENGTH
+from limpet.protocol.commands import MAX_COMMAND_LENGTH, code_of
 from limpet.protocol.events import CardGone
 from limpet.scripts import BadScript, names_of
 from limpet.web.api.printer import NO_BED, NO_CHAMBER, require_operational
@@ -179,8 +179,9 @@ async def post_sd(call: Call) -> web.StreamResponse:
 
 
 async def post_command(call: Call) -> web.StreamResponse:
-    if call.printer.snapshot.state is not State.CONNECTING:
-        require_operational(call)  # One that is being greeted takes an emergency stop, as `send` says.
+    # A printer that is still being greeted takes an emergency stop, and nothing else.
+    if call.printer.snapshot.state is not State.CONNECTING or not _is_stop(await call.json()):
+        require_operational(call)
     body = await call.json()
     if not isinstance(body, dict) or not body.keys() & {"command", "commands", "script"}:
         raise BadRequest("Need one of 'command', 'commands' or 'script'")
@@ -197,6 +198,11 @@ async def post_command(call: Call) -> web.StreamResponse:
         raise BadRequest("parameters is invalid")
     call.printer.send(*(_filled(line, parameters) if parameters else line for line in lines))
     return done()
+
+
+def _is_stop(body: object) -> bool:
+    lines = body.get("commands", [body.get("command")]) if isinstance(body, dict) else None
+    return isinstance(lines, list) and all(isinstance(line, str) and code_of(line.strip()) == "M112" for line in lines)
 
 
 def _run_script(call: Call, body: dict[str, Any]) -> web.StreamResponse:
