@@ -188,7 +188,14 @@ async def test_a_printer_that_is_still_greeted_takes_an_emergency_stop_and_nothi
     ):
         await client.accepted("connect", port=str(port), baudrate=115200)
         await client.until_state("Connecting")
-        for body in ({"command": "M117"}, {"commands": ["M112", "M117"]}, {"commands": [1]}, {"script": "x"}, []):
+        for body in (
+            {"command": "M117"},
+            {"commands": ["M112", "M117"]},
+            {"commands": [1]},
+            {"commands": []},
+            {"script": "x"},
+            [],
+        ):
             refused = await client.post("/api/printer/command", body)
             assert said(refused) == (409, "Printer is not operational")
         for stop in ({"command": "M112"}, {"commands": ["m112"]}):

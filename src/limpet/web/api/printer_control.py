@@ -202,7 +202,9 @@ async def post_command(call: Call) -> web.StreamResponse:
 
 def _is_stop(body: object) -> bool:
     lines = body.get("commands", [body.get("command")]) if isinstance(body, dict) else None
-    return isinstance(lines, list) and all(isinstance(line, str) and code_of(line.strip()) == "M112" for line in lines)
+    if not isinstance(lines, list) or not lines:
+        return False
+    return all(isinstance(line, str) and code_of(line.strip()) == "M112" for line in lines)
 
 
 def _run_script(call: Call, body: dict[str, Any]) -> web.StreamResponse:
