@@ -41,7 +41,7 @@ from limpet.printer.state import (
 )
 from limpet.printer.subscription import Subscription
 from limpet.printer.target import Patience, Target
-from limpet.protocol.commands import Command, clean, code_of
+from limpet.protocol.commands import Command, clean, code_of, is_emergency_stop
 from limpet.protocol.events import (
     Acknowledged,
     ActionRequested,
@@ -217,7 +217,7 @@ class Printer:
         `tag` comes back with CommandAcknowledged; whoever gives one has a limit of his own to what waits. An M112
         goes before all that waits, and to a printer that is still being greeted, as after a reset.
         """
-        is_stop = self._connection.link is not None and all(code_of(command.strip()) == "M112" for command in commands)
+        is_stop = self._connection.link is not None and all(map(is_emergency_stop, commands))
         if self.snapshot.state is not State.OPERATIONAL and not is_stop:
             raise Conflict("The printer is not operational")
         try:
@@ -229,7 +229,7 @@ class Printer:
             raise Conflict("Too many commands wait to be sent; the printer is busy")
         for command in urgent:
             self._send_urgent(command)
-        if self.prints.owns_line and any(map(self._is_no_stop, cleaned)):
+        if self.prints.owns_line and not all(is_emergency_stop(command.text) for command in cleaned):
             raise Conflict("A file is being written to the printer's card; all that is sent would be in it")
         self._commands.extend(command for command in cleaned if command not in urgent)
         for command in cleaned:
@@ -403,15 +403,12 @@ class Printer:
             return self._commands.popleft()
         return self.prints.next_command()
 
-    def _is_no_stop(self, command: Command) -> bool:
-        return code_of(command.text) != "M112"
-
     def _is_urgent(self, command: Command) -> bool:
-        code = code_of(command.text)
-        return code == "M112" or (code in _EMERGENCY and self.snapshot.capabilities.get("EMERGENCY_PARSER", False))
+        obeyed_when_read = self.snapshot.capabilities.get("EMERGENCY_PARSER", False)
+        return is_emergency_stop(command.text) or (obeyed_when_read and code_of(command.text) in _EMERGENCY)
 
     def _send_urgent(self, command: Command) -> None:
-        if code_of(command.text) == "M112" and self.is_printing:
+        if is_emergency_stop(command.text) and self.is_printing:
             self._commands.clear()
             self.prints.fail("emergency_stop", "It was ended by an emergency stop (M112)")
         if self._connection.link is not None:

@@ -68,6 +68,11 @@ def family_of(command: str) -> str:
     return "T" if code.startswith("T") else code
 
 
+def is_emergency_stop(command: str) -> bool:
+    """M112: it goes before everything else, whatever the printer is doing."""
+    return code_of(command.strip()) == "M112"
+
+
 def words_of(command: str) -> dict[str, float]:
     """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
     return {letter: float(number) for letter, number in _WORD.findall(command)}

@@ -25,7 +25,7 @@ from collections import deque
 from enum import Enum, auto
 
 from limpet.protocol.card_list import CardList
-from limpet.protocol.commands import clean, code_of
+from limpet.protocol.commands import clean, is_emergency_stop
 from limpet.protocol.events import (
     Acknowledged,
     BootReported,
@@ -196,7 +196,7 @@ class Session:
         Raises ValueError when the command is not one line.
         """
         command = clean(command)
-        is_stop = code_of(command) == "M112"
+        is_stop = is_emergency_stop(command)
         if is_stop and self._state is not _State.ENDED:
             self._write(b"M112\n")
         if self._state is not _State.OPEN:

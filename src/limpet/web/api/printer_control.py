@@ -16,7 +16,7 @@ from limpet.printer.printer import MAX_QUEUED
 from limpet.printer.state import OffsetsChanged, State
 from limpet.profiles import Profile
 from limpet.protocol import gcode
-from limpet.protocol.commands import MAX_COMMAND_LENGTH, code_of
+from limpet.protocol.commands import MAX_COMMAND_LENGTH, is_emergency_stop
 from limpet.protocol.events import CardGone
 from limpet.scripts import BadScript, names_of
 from limpet.web.api.printer import NO_BED, NO_CHAMBER, require_operational
@@ -204,7 +204,7 @@ def _is_stop(body: object) -> bool:
     lines = body.get("commands", [body.get("command")]) if isinstance(body, dict) else None
     if not isinstance(lines, list) or not lines:
         return False
-    return all(isinstance(line, str) and code_of(line.strip()) == "M112" for line in lines)
+    return all(isinstance(line, str) and is_emergency_stop(line) for line in lines)
 
 
 def _run_script(call: Call, body: dict[str, Any]) -> web.StreamResponse:
