@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from limpet.errors import Conflict
 from limpet.gcodefile.resume import ResumePoint
@@ -154,9 +154,7 @@ class Prints:
         """
         printing = self._printing
         if printing is None or printing.job.phase is not Phase.PAUSED:
-            if stream is not None:
-                stream.close()
-            raise Conflict(NOTHING_PAUSES)
+            _refuse(stream, NOTHING_PAUSES)
         printing.job.replace(_now())
         printing.tell_events()
         self.start(printing.job.print.file, stream, user=user)
@@ -244,15 +242,10 @@ class Prints:
     # -- one that is under way --
 
     def _require_free(self, stream: BinaryIO | None) -> None:
-        try:
-            if self._snapshot().state is not State.OPERATIONAL:
-                raise Conflict("The printer is not operational")
-            if self.under_way:
-                raise Conflict("The printer is printing already")
-        except Conflict:
-            if stream is not None:
-                stream.close()
-            raise
+        if self._snapshot().state is not State.OPERATIONAL:
+            _refuse(stream, "The printer is not operational")
+        if self.under_way:
+            _refuse(stream, "The printer is printing already")
 
     def _begin(self, job: Course, stream: BinaryIO | None) -> None:
         self._left_behind = None
@@ -348,6 +341,13 @@ class Prints:
         self._tell(FileSelected(file))
         if self._wants_print and not self.under_way:
             self.start(file, None, user=new.user)
+
+
+def _refuse(stream: BinaryIO | None, why: str) -> NoReturn:
+    """Nothing is printed from this stream."""
+    if stream is not None:
+        stream.close()
+    raise Conflict(why)
 
 
 def _now() -> float:

@@ -30,7 +30,6 @@ from limpet.printer.prompts import (
     PromptShown,
 )
 from limpet.protocol.events import (
-    Acknowledged,
     CapabilityReported,
     CardFileOpened,
     CardGone,
@@ -39,8 +38,6 @@ from limpet.protocol.events import (
     CommandAcknowledged,
     Event,
     FirmwareIdentified,
-    LineReceived,
-    LineSent,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintEnded,
@@ -257,14 +254,10 @@ class Snapshot:
 
 
 _TOOL = re.compile(r"T(\d{1,2})(?![\w.])")
-_OF_EVERY_LINE = frozenset({LineSent, LineReceived, Acknowledged})
-"""Events that say nothing of the printer's state, and of which there are thousands in a second."""
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
     """The snapshot after `event`; the same object when nothing in it has changed."""
-    if type(event) in _OF_EVERY_LINE:
-        return snapshot
     if isinstance(event, CommandAcknowledged):
         return _with_tool(snapshot, event.command) if event.command.startswith("T") else snapshot
     match event:

@@ -71,6 +71,12 @@ def until_retry(family: str, firmware: Firmware, pace: Pace, *, retries: int, sa
     return min(base * 2.0 ** min(retries, 6), longest)
 
 
+def until_asked(family: str, firmware: Firmware, pace: Pace, *, says_busy: bool) -> float:
+    """Until a line is written again whose `ok` may have been taken for another's: soon, however long the line itself
+    may take, as to ask costs little."""
+    return min(pace.timeout, silence_limit(family, firmware, says_busy=says_busy) / TIMES_ASKED)
+
+
 def gives_up_at(family: str, firmware: Firmware, *, asked_at: float, heard_at: float, says_busy: bool) -> float:
     """When a printer that goes on saying nothing is given up."""
     limit = silence_limit(family, firmware, says_busy=says_busy)

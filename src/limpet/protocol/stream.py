@@ -18,13 +18,12 @@ from limpet.protocol.figures import Figures
 from limpet.protocol.firmware import UNKNOWN, Firmware
 from limpet.protocol.patience import (
     BUSY_GRACE,
-    TIMES_ASKED,
     Pace,
     answers_at_once,
     gives_up_at,
     may_repeat,
-    silence_limit,
     takes_long,
+    until_asked,
     until_retry,
 )
 from limpet.protocol.window import Echoes, Flow, Line, Width, Window
@@ -314,10 +313,9 @@ class Stream:
         if not is_prompt:
             self._pace.measured(now - asked_at)
         self._owed_at = now
-        # It may have been the line's own after all, and to ask costs little, however long the line may take.
-        if in_flight:
-            limit = silence_limit(in_flight[0].family, self.firmware, says_busy=self._busy_seen)
-            self._retry_at = now + min(self._pace.timeout, limit / TIMES_ASKED)
+        if in_flight:  # It may have been the line's own after all.
+            family = in_flight[0].family
+            self._retry_at = now + until_asked(family, self.firmware, self._pace, says_busy=self._busy_seen)
         return True
 
     def _is_known(self, number: int, now: float) -> bool:

@@ -120,8 +120,8 @@ class Window:
         return line
 
     def passed_over(self, number: int) -> bool:
-        """The printer has skipped this line. Whether it is one that it has not taken: it was in no need of it when it
-        was first written, and has not asked for another since."""
+        """The printer has skipped this line. True when it has not taken it: then it skipped it already when the line
+        was first written, as it waits for an earlier one, and has not asked for that since."""
         line = next((line for line in self.in_flight if line.number == number), None)
         if line is None:
             return False
