@@ -13,13 +13,12 @@ from limpet.errors import Fault
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed
 from limpet.printer.state import CLOSED, ConnectionFailed, Snapshot, State, StateChanged
 from limpet.protocol.events import Event
-from limpet.protocol.virtual_printer import VirtualPrinter
 from soak.device import open_terminals
 from soak.host import PATIENCE, Host, Wish
 from soak.journal import Journal
 from soak.loop import SimulatedLoop
 from soak.sheet import Sheet, moves_of
-from soak.thing import Thing, printer_of
+from soak.thing import Thing
 from soak.world import World
 
 CODES = frozenset(
@@ -253,8 +252,7 @@ class Oracle:
         if wrong[event.outcome] or (event.outcome != "done" and not event.message):
             self._complain(host, f"says of print {sheet.number} that it is {event.outcome} for {code}: {event.message}")
         for thing in self._world.things:
-            other = thing is not sheet.thing and isinstance(thing.core, VirtualPrinter)
-            if other and moves_of(printer_of(thing), sheet.number):
+            if thing is not sheet.thing and moves_of(thing.accepted, sheet.number):
                 self._complain(host, f"has sent moves of print {sheet.number} to {thing.name}")
 
     def _check_arrived(self, sheet: Sheet) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from io import BytesIO
 
 from limpet.printer.print import Phase, PrintEnded, SelectedFile
-from limpet.protocol.virtual_printer import VirtualPrinter
 from soak.thing import Thing, printer_of
 
 MOST_AHEAD = 20
@@ -42,7 +42,7 @@ class Sheet:
 
     def look(self, now: float) -> str | None:
         """Count what has arrived; what is wrong with it, None when nothing is."""
-        moves = moves_of(self.core, self.number)
+        moves = moves_of(self.core.accepted, self.number)
         if len(moves) > self.arrived:
             self.arrived, self.moved_at = len(moves), now
         if moves != list(range(1, len(moves) + 1)):
@@ -56,7 +56,7 @@ class Sheet:
         return None
 
 
-def moves_of(core: VirtualPrinter, number: int) -> list[int]:
-    """The moves of this print that the printer has carried out, in its order."""
-    found = (_MOVE.fullmatch(command) for command in core.accepted if command.startswith("G1 X"))
+def moves_of(accepted: Iterable[str], number: int) -> list[int]:
+    """The moves of this print among the commands that a printer has carried out, in its order."""
+    found = (_MOVE.fullmatch(command) for command in accepted if command.startswith("G1 X"))
     return [int(move[1]) for move in found if move is not None and int(move[2]) == number]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import hosts, processes
-from bench.connection import command, wait_for_state
 from bench.hosts import ADDRESS, API_KEY, Running
-from bench.printing import start, upload
+from bench.printing import over_api
 from playwright.async_api import Page, async_playwright
 
 LINES_PER_SECOND = 20
@@ -25,16 +23,6 @@ def file_in(folder: Path, seconds: int) -> Path:
     moves = range(LINES_PER_SECOND * seconds)
     path.write_text("".join(f"G1 X{10 * (at % 2)} E{at} F{60 * 10 * LINES_PER_SECOND}\n" for at in moves))
     return path
-
-
-def print_for(server: Running, file: Path) -> None:
-    client = HTTPConnection(ADDRESS, server.port, timeout=30)
-    command(client, {"command": "connect", "port": "VIRTUAL", "baudrate": 115200})
-    wait_for_state(client, {"Operational"})
-    upload(client, file)
-    start(client)
-    wait_for_state(client, {"Printing"})
-    client.close()
 
 
 async def share(server: Running, seconds: int) -> float:
@@ -53,26 +41,31 @@ async def log_in(page: Page, server: Running) -> None:
     await page.get_by_role("button", name="Pause", exact=True).wait_for()
 
 
-async def main(seconds: int) -> None:
+async def measure(server: Running, seconds: int) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = await browser.new_page()
+        alone = await share(server, seconds)
+        print(f"nobody looks: {alone:.2f} % of a core", flush=True)
+        await log_in(page, server)
+        for view in ("Printer", "Terminal", "Printer"):
+            await page.get_by_role("navigation", name="Views").get_by_role("link", name=view).click()
+            taken = await share(server, seconds)
+            print(f"{view}: {taken:.2f} % of a core, {taken - alone:.2f} % for the page", flush=True)
+        await page.close()
+        print(f"nobody looks any more: {await share(server, seconds):.2f} % of a core", flush=True)
+        await browser.close()
+
+
+def main(seconds: int) -> None:
     program = Path(sys.executable).with_name("limpet")
-    with hosts.running(hosts.limpet(program)) as server:
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            page = await browser.new_page()
-            with TemporaryDirectory() as folder:
-                print_for(server, file_in(Path(folder), 6 * seconds + 120))
-            await asyncio.sleep(5.0)  # Until the file has been analysed.
-            alone = await share(server, seconds)
-            print(f"nobody looks: {alone:.2f} % of a core", flush=True)
-            await log_in(page, server)
-            for view in ("Printer", "Terminal", "Printer"):
-                await page.get_by_role("navigation", name="Views").get_by_role("link", name=view).click()
-                taken = await share(server, seconds)
-                print(f"{view}: {taken:.2f} % of a core, {taken - alone:.2f} % for the page", flush=True)
-            await page.close()
-            print(f"nobody looks any more: {await share(server, seconds):.2f} % of a core", flush=True)
-            await browser.close()
+    begin = over_api(lambda _: hosts.limpet(program), analyses=True)
+    with (
+        TemporaryDirectory() as folder,
+        begin(Path("VIRTUAL"), 115200, file_in(Path(folder), 6 * seconds + 120)) as server,
+    ):
+        asyncio.run(measure(server, seconds))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.page.visit import Visit, expect, moves
+from tests.page.visit import STEADY, Visit, expect
 from tests.web.server import printer_at
 
 
@@ -124,11 +124,8 @@ async def test_waiting_for_a_printer_can_be_ended(visit: Callable[..., Visit], t
 
 
 async def test_disconnecting_in_a_print_is_asked_once_more(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
-        await it.connect()
-        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
-        await it.button("Print").click()
-        await it.state_is("Printing")
+    async with visit(settings=STEADY) as it:
+        await it.print_for_long()
         await it.button("Disconnect").click()
         await it.button("Stay connected").click()
         await it.state_is("Printing")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.page.visit import Visit, expect, moves
+from tests.page.visit import STEADY, Visit, expect
 
 
 async def test_the_head_is_moved_and_homed_by_buttons_and_keys(visit: Callable[..., Visit]) -> None:
@@ -137,11 +137,8 @@ async def test_a_key_that_is_held_down_stops_nothing(visit: Callable[..., Visit]
 
 
 async def test_in_a_pause_the_head_is_moved_but_not_homed(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
-        await it.connect()
-        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
-        await it.button("Print").click()
-        await it.state_is("Printing")
+    async with visit(settings=STEADY) as it:
+        await it.print_for_long()
         await expect(it.button("Z plus 10 mm")).to_be_disabled()
         await it.button("Pause").click()
         await it.state_is("Paused")

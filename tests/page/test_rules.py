@@ -75,10 +75,7 @@ async def test_axe_finds_nothing_in_any_view(visit: Callable[..., Visit], width:
 async def test_axe_finds_nothing_in_a_print_and_in_dialogs(visit: Callable[..., Visit], width: int) -> None:
     settings = "\n[virtual]\ninstant = true\nlatency = 0.01\n"
     async with visit(settings=settings, size={"width": width, "height": 800}) as it:
-        await it.connect()
-        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
-        await it.button("Print").click()
-        await it.state_is("Printing")
+        await it.print_for_long()
         assert await violations(it) == []
         assert await it.page.evaluate(SIDEWAYS) <= 0
         await it.button("Cancel").click()

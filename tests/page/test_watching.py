@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tests.page.visit import Visit, expect, moves, sliced
+from tests.page.visit import STEADY, Visit, expect, moves, sliced
 
 
 async def test_a_temperature_is_set_and_seen_in_the_chart(visit: Callable[..., Visit]) -> None:
@@ -57,11 +57,8 @@ async def test_a_file_is_uploaded_and_printed_to_the_end(visit: Callable[..., Vi
 
 
 async def test_a_print_is_paused_resumed_and_cancelled(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
-        await it.connect()
-        await it.upload("Upload a file", {"long.gcode": moves(20_000)})
-        await it.button("Print").click()
-        await it.state_is("Printing")
+    async with visit(settings=STEADY) as it:
+        await it.print_for_long()
         await expect(it.page).to_have_title(re.compile(r"^\d+% – Printing – Limpet$"))
         assert (await it.page.locator("#icon").get_attribute("href") or "").startswith("data:image/svg+xml")
         await expect(it.button("Home all")).to_be_disabled()
@@ -111,7 +108,7 @@ async def test_hours_of_temperatures_are_drawn_quickly_and_thinned_out(visit: Ca
 
 
 async def test_a_print_that_was_lost_is_told_and_kept_among_past_prints(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[virtual]\ninstant = true\nlatency = 0.01\n") as it:
+    async with visit(settings=STEADY) as it:
         it.expected.append("409 (Conflict)")
         await it.connect()
         await it.upload("Upload a file", {"short.gcode": moves(10)})

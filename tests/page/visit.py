@@ -29,6 +29,8 @@ DESKTOP = {"width": 1440, "height": 900}
 PATIENCE = replace(IMPATIENT, greeting=2.0, detection=2.0, wrong_rate=1.0)
 """The browser takes its share of the machine."""
 QUICK = "\n[virtual]\ninstant = true\n"
+STEADY = QUICK + "latency = 0.01\n"
+"""A print of many moves takes its time, although none of them does."""
 
 
 class Visit:
@@ -178,6 +180,13 @@ class Visit:
             ]
         )
         await self.sees(f"{list(files)[-1]} is there.")
+
+    async def print_for_long(self) -> None:
+        """A file that takes minutes to print, on a printer that is `STEADY`."""
+        await self.connect()
+        await self.upload("Upload a file", {"long.gcode": moves(20_000)})
+        await self.button("Print").click()
+        await self.state_is("Printing")
 
     async def upload_to_list(self, name: str, lines: Sequence[str]) -> None:
         """As a slicer does it, without a click."""
