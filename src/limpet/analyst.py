@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 
+from limpet.aside import close_aside
 from limpet.errors import LimpetError
 from limpet.printer.state import AnalysisFinished, AnalysisStarted
 from limpet.protocol.events import Event
@@ -86,22 +87,25 @@ class Analyst:
                 log.warning("%s could not be analysed", path)
             summary = await asyncio.to_thread(store.keep, reading, good=good)
         finally:
-            # If the file was deleted meanwhile, this is where the disk gives its room back, which takes a while.
-            await asyncio.to_thread(reading.close)
+            close_aside(reading.close)
         if summary is not None:
             self._tell(store, AnalysisFinished(path, summary))
 
 
 async def _opened(store: Store, path: str) -> Reading:
     """The file, to be closed by the caller; what is opened while the server ends is given back."""
-    opening = asyncio.ensure_future(asyncio.to_thread(store.read, path))
+    opening = asyncio.get_running_loop().run_in_executor(None, store.read, path)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        with suppress(LimpetError, OSError, TimeoutError):
-            async with asyncio.timeout(CLOSE_TIME):
-                (await opening).close()
+        await asyncio.wait([opening], timeout=CLOSE_TIME)
+        opening.add_done_callback(_give_back)
         raise
+
+
+def _give_back(opening: asyncio.Future[Reading]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 async def _read(reading: Reading) -> bool:

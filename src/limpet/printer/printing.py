@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import BinaryIO
 
+from limpet.aside import close_aside
 from limpet.printer.course import Course
 from limpet.printer.tape import BLOCK
 from limpet.protocol.commands import Command
@@ -85,8 +85,7 @@ class Printing:
                     return
         finally:
             # A read that hangs would hang here, too.
-            closing = asyncio.get_running_loop().run_in_executor(None, stream.close)
-            closing.add_done_callback(_forget)
+            close_aside(stream.close)
 
     async def _report(self) -> None:
         while True:
@@ -94,8 +93,3 @@ class Printing:
             self.job.report(self._clock())
             self.tell_events()
             self._wake()  # Time itself may be what it has waited for.
-
-
-def _forget(closing: asyncio.Future[None]) -> None:
-    with contextlib.suppress(OSError, asyncio.CancelledError):
-        closing.result()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from email.utils import formatdate
+from functools import partial
 from urllib.parse import quote
 
 from aiohttp import web
 
+from limpet.aside import close_aside
 from limpet.web.call import Call, Refused, Route
 
 CHUNK = 1 << 18
@@ -23,8 +25,7 @@ async def get_download(call: Call) -> web.StreamResponse:
     try:
         return await _send(call.request, descriptor, path.rpartition("/")[2])
     finally:
-        # It may be the last that holds a file which was deleted meanwhile: that takes the disk a while.
-        await asyncio.to_thread(os.close, descriptor)
+        close_aside(partial(os.close, descriptor))
 
 
 async def _send(request: web.Request, descriptor: int, name: str) -> web.StreamResponse:
