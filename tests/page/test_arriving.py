@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tests.page.visit import CODE, Visit, expect
 from tests.web.people import PASSWORD
 from tests.web.server import ADMIN_KEY
+
+if TYPE_CHECKING:
+    from playwright.async_api import Route
 
 REFUSED = "403 (Forbidden)"
 
@@ -46,9 +51,19 @@ async def test_a_wrong_password_is_told_and_the_right_one_lets_in(visit: Callabl
 
 async def test_logging_out_ends_it(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
+
+        async def slowly(route: Route) -> None:
+            # A login that is shown already would lose what is typed when the page is loaded anew.
+            await asyncio.sleep(0.5)
+            shown.append(await it.field("Password").count())
+            await route.continue_()
+
+        shown: list[int] = []
+        await it.page.route("**/api/logout", slowly)
         await it.field("Account: ada").click()
         await it.button("Log out").click()
         await expect(it.field("Password")).to_be_visible()
+        assert shown == [0]
         await it.page.reload()
         await expect(it.field("Password")).to_be_visible()
 

@@ -4,10 +4,12 @@ import { Failure, forgetKey, get, hasKey, post, useKey } from "./api.js";
 import { loginNote, me, setupNeeded } from "./store.js";
 
 const PATIENCE = 5_000;
+let isLeaving = false;
 
 /** Find out who we are; throws Failure when the server does not answer. */
 export async function recognise() {
     const who = await get("/api/currentuser", PATIENCE);
+    if (isLeaving) return false;
     if (who.name === null) {
         setupNeeded.value = (await get("/api/limpet/setup")).needed;
         if (me.value) loginNote.value = "Your session has ended, perhaps because Limpet was started anew. Please log in again.";
@@ -58,8 +60,9 @@ export async function setUp(code, user, password) {
 }
 
 export async function logOut() {
-    // What is shown asks for news: that ends first.
-    me.value = null;
+    // What is shown asks for news: that ends first. The login is for the page as loaded anew: this one would lose what is typed.
+    isLeaving = true;
+    me.value = undefined;
     loginNote.value = "";
     if (hasKey()) forgetKey();
     else await post("/api/logout", {}).catch(() => {});
