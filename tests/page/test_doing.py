@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.page.visit import STEADY, Visit, expect
+from tests.page.visit import QUICK, STEADY, Visit, expect
 
 
 async def test_the_head_is_moved_and_homed_by_buttons_and_keys(visit: Callable[..., Visit]) -> None:
@@ -67,18 +67,19 @@ async def test_the_emergency_stop_is_pressed_twice(visit: Callable[..., Visit]) 
 async def test_a_file_is_dropped_anywhere_and_selected(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()
-        data = await it.page.evaluate_handle(
-            """() => {
-                const data = new DataTransfer();
-                data.items.add(new File(['G28\\n'], 'dropped.gcode'));
-                return data;
-            }"""
-        )
-        for kind in ("dragenter", "dragover"):
-            await it.page.dispatch_event("body", kind, {"dataTransfer": data})
+        await it.drag("dropped.gcode", "G28\n")
         await it.sees("Drop it, and it is uploaded")
-        await it.page.dispatch_event("body", "drop", {"dataTransfer": data})
+        await it.drop()
         await expect(it.card("Job")).to_contain_text("dropped.gcode")
+
+
+async def test_the_browser_does_not_open_a_file_in_place_of_a_page_that_takes_none(visit: Callable[..., Visit]) -> None:
+    async with visit(settings=QUICK + "\n[printers.mini]\n[printers.big]\n") as it:
+        await expect(it.page.get_by_role("main").get_by_role("link", name="mini")).to_be_visible()
+        # A browser without a window opens none anyway: what counts is what it is told.
+        await it.page.evaluate("addEventListener('dragover', (event) => (window.told = event.dataTransfer.dropEffect))")
+        await it.drag("dropped.gcode", "G28\n")
+        assert await it.page.evaluate("window.told") == "none"
 
 
 async def test_an_upload_shows_how_far_it_is_and_can_be_stopped(visit: Callable[..., Visit]) -> None:

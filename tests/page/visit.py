@@ -181,6 +181,23 @@ class Visit:
         )
         await self.sees(f"{list(files)[-1]} is there.")
 
+    async def drag(self, name: str, content: str) -> None:
+        """A file, from another window to the middle of the page."""
+        file = self.folder / name
+        file.write_text(content)
+        self._dragged = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver"):
+            await self._drag(kind)
+
+    async def drop(self) -> None:
+        await self._drag("drop")
+
+    async def _drag(self, kind: str) -> None:
+        browser = await self.context.new_cdp_session(self.page)
+        at = {"x": self._size["width"] // 2, "y": self._size["height"] // 2}
+        await browser.send("Input.dispatchDragEvent", {"type": kind, **at, "data": self._dragged})
+        await browser.detach()
+
     async def print_for_long(self) -> None:
         """A file that takes minutes to print, on a printer that is `STEADY`."""
         await self.connect()

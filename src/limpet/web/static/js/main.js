@@ -76,5 +76,13 @@ async function begin() {
     }
 }
 
+/** Where no file is taken the browser would show it in place of the page. */
+function refuse(event) {
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+}
+
+for (const kind of ["dragover", "drop"]) addEventListener(kind, refuse);
 render(html`<${App} />`, document.getElementById("page"));
 begin();

@@ -56,7 +56,11 @@ export function Uploads() {
         if (!may("FILES_UPLOAD")) return undefined;
         let depth = 0;
         const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-        const over = (event) => hasFiles(event) && event.preventDefault();
+        const over = (event) => {
+            if (!hasFiles(event)) return;
+            event.preventDefault();
+            event.dataTransfer.dropEffect = "copy";
+        };
         const enter = (event) => {
             if (hasFiles(event)) above.value = ++depth > 0;
         };
