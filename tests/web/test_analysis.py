@@ -295,8 +295,9 @@ async def test_a_file_that_is_being_opened_when_the_server_ends_is_given_back(
 def children() -> list[int]:
     """Processes that this one has started for an endless analysis, and that live."""
     found = []
-    for task in Path("/proc/self/task").iterdir():
-        found += [int(pid) for pid in (task / "children").read_text().split()]
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # It has ended meanwhile.
+            found += [int(pid) for pid in (thread / "children").read_text().split()]
     return [pid for pid in found if _runs(pid)]
 
 
