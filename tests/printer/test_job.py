@@ -422,6 +422,25 @@ def test_only_what_pauses_is_resumed(phase: str) -> None:
     assert play.job.phase is before
 
 
+def test_who_is_told_to_go_on_before_he_has_paused_pauses_and_goes_on() -> None:
+    play = Play("G1 X1\nG1 X2\n", scripts=SCRIPTS)
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    play.job.resume(play.now)
+    assert play.until("G1 X2") == ["M400", "M114", "M117 paused", "M117 resumes", "G1 X2"]
+    assert play.phases()[-4:] == ["Pausing", "Paused", "Resuming", "Printing"]
+
+
+def test_the_last_word_holds() -> None:
+    play = Play("G1 X1\nG1 X2\n", scripts=SCRIPTS)
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    play.job.resume(play.now)
+    play.job.pause(play.now)
+    assert play.run() == ["M400", "M114", "M117 paused"]
+    assert play.job.phase is Phase.PAUSED
+
+
 # -- back to the print --
 
 
@@ -511,7 +530,7 @@ def test_a_printer_that_pauses_by_itself_is_left_to_it() -> None:
     play.job.disturb("G28")
     play.job.resumed_by_printer(play.now)
     assert play.step() == "G1 X2"
-    assert play.phases()[-1] == "Printing"
+    assert play.phases()[-2:] == ["Resuming", "Printing"]
 
 
 def test_a_printer_that_has_paused_by_itself_can_be_told_to_go_on() -> None:
@@ -557,6 +576,14 @@ def test_the_script_before_a_print_is_whole_when_the_printer_pauses_by_itself_in
 
 
 # -- the end --
+
+
+@pytest.mark.parametrize("end", ["; filament used [mm] = 1.0\n" * 50, "\n\n", "; no newline"])
+def test_what_follows_the_last_command_is_done_as_well(end: str) -> None:
+    play = Play("G1 X1\n" + end)
+    play.run()
+    play.end()
+    assert play.job.print.position == len("G1 X1\n" + end)
 
 
 def in_phase(phase: str) -> Play:

@@ -17,7 +17,7 @@ from limpet.printer.print import Phase, PrintEnded, PrintProgressed, SelectedFil
 from limpet.printer.printer import Printer
 from limpet.printer.state import State
 from limpet.printer.subscription import Subscription
-from limpet.protocol.events import CommandAcknowledged, Event, LineSent
+from limpet.protocol.events import BusyReported, CommandAcknowledged, Event, LineSent
 from tests.printer.rig import (
     TO_VIRTUAL,
     answered,
@@ -63,6 +63,11 @@ class Play:
 
     def sent_of(self, *commands: str) -> list[str]:
         return [text for text in self.sent if text in commands]
+
+    async def until_waiting_for_user(self) -> None:
+        await eventually(
+            lambda: any(isinstance(event, BusyReported) and "paused" in event.reason for event in self.events)
+        )
 
     async def until_phase(self, phase: Phase) -> None:
         await eventually(lambda: self.printer.snapshot.print is not None and self.printer.snapshot.print.phase is phase)

@@ -100,6 +100,33 @@ async def test_a_cancel_does_not_wait_for_an_answer() -> None:
         assert "G1 X2" not in play.sent
 
 
+async def test_a_print_that_waits_for_its_user_is_told_to_go_on() -> None:
+    async with playing(busy_interval=0.1, prompts=True, emergency_parser=True) as play:
+        play.start("G4 P1\nM600\nG4 P2\n")
+        await play.until_waiting_for_user()
+        play.printer.prints.resume()
+        assert (await play.end()).outcome == "done"
+        assert play.sent_of("M108", "G4 P2") == ["M108", "G4 P2"]
+
+
+async def test_a_cancel_ends_a_wait_that_somebody_else_has_asked_for() -> None:
+    async with playing(busy_interval=0.1, emergency_parser=True) as play:
+        play.start("G4 P1\n" * 5000)
+        play.printer.send("M0")
+        await play.until_waiting_for_user()
+        play.printer.prints.cancel()
+        assert (await play.end()).outcome == "cancelled"
+
+
+async def test_an_answer_that_would_not_be_read_is_refused_and_the_question_stays() -> None:
+    async with playing(busy_interval=0.1, prompts=True) as play:
+        play.start("G4 P1\nM600\nG4 P2\n")
+        await play.until_waiting_for_user()
+        with pytest.raises(Conflict, match="answer it there"):
+            play.printer.answer(0)
+        assert play.printer.snapshot.prompt is not None
+
+
 async def test_nothing_asked_is_not_answered(printer: Printer) -> None:
     with pytest.raises(Conflict):
         printer.answer(0)

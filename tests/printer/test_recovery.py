@@ -100,7 +100,7 @@ async def test_a_printer_that_was_restarted_is_told_from_one_that_kept_its_place
     board.booted = False
     await operational(printer)
 
-    with (tmp_path / "part.gcode").open("rb", buffering=0) as file, pytest.raises(Conflict, match="restarted or moved"):
+    with (tmp_path / "part.gcode").open("rb", buffering=0) as file, pytest.raises(Conflict, match="just restarted"):
         await place_of(printer, ended.print, file)
     assert not printer.is_printing
     await printer.disconnect()
@@ -125,4 +125,33 @@ async def test_a_head_that_was_moved_is_noticed(printer: Printer, tmp_path: Path
 
     with (tmp_path / "part.gcode").open("rb", buffering=0) as file, pytest.raises(Conflict, match=r"X10\.1 Y10\.1 Z50"):
         await place_of(printer, ended.print, file)
+    await printer.disconnect()
+
+
+async def test_a_head_at_zero_is_that_of_a_printer_that_has_restarted_even_if_it_was_left_there(
+    printer: Printer, tmp_path: Path
+) -> None:
+    (tmp_path / "part.gcode").write_bytes(b"G92 X0 Y0 Z0 E0\n" + b"G4 P10\n" * 1000)
+    printer.prints.start(PART, (tmp_path / "part.gcode").open("rb", buffering=0))
+    await eventually(lambda: printer.snapshot.print is not None and printer.snapshot.print.line > 10)
+    await printer.disconnect()
+    ended = printer.snapshot.interrupted
+    assert ended is not None
+    await operational(printer)
+    with (tmp_path / "part.gcode").open("rb", buffering=0) as file, pytest.raises(Conflict, match="just restarted"):
+        await place_of(printer, ended.print, file)
+    await printer.disconnect()
+
+
+async def test_a_print_whose_printer_has_restarted_is_not_offered(
+    printer: Printer, board: Board, tmp_path: Path
+) -> None:
+    (tmp_path / "part.gcode").write_bytes(FILE)
+    printer.prints.start(PART, (tmp_path / "part.gcode").open("rb", buffering=0))
+    board.booted = False
+    printer.send("!!DEBUG:reset")
+    await eventually(lambda: printer.snapshot.last_print is not None)
+    assert printer.snapshot.last_print is not None
+    assert printer.snapshot.last_print.code == "reset"
+    assert printer.snapshot.interrupted is None
     await printer.disconnect()

@@ -102,6 +102,8 @@ class _Pause:
     located: bool = False
     """What the printer says of its head from now on is not where it paused."""
     disturbed: bool = False
+    brief: bool = False
+    """It was told to go on before it had paused."""
 
 
 class Job(Course):
@@ -172,6 +174,7 @@ class Job(Course):
 
     def pause(self, now: float, message: str | None = None) -> None:
         """Stop giving out the file's lines."""
+        self._pause.brief = False
         if self.phase not in (Phase.PRINTING, Phase.STARTING, Phase.RESUMING):
             return
         if self.phase is Phase.RESUMING:
@@ -201,6 +204,7 @@ class Job(Course):
 
     def resumed_by_printer(self, now: float) -> None:
         if self.phase is Phase.PAUSED:
+            self._enter(Phase.RESUMING, now)
             self._go_on_printing(now)
 
     def disturb(self, command: str) -> None:
@@ -211,6 +215,7 @@ class Job(Course):
 
     def resume(self, now: float) -> None:
         """Bring heaters and head back to where they were, and go on."""
+        self._pause.brief = self.phase is Phase.PAUSING
         if self.phase is not Phase.PAUSED:
             return
         heaters = self._heaters()
@@ -310,6 +315,11 @@ class Job(Course):
         self._put_off.clear()
         super()._go_on_printing(now)
 
+    def _stay_paused(self, now: float) -> None:
+        super()._stay_paused(now)
+        if self._pause.brief:
+            self.resume(now)
+
     def _waits(self, now: float) -> bool:
         pause = self._pause
         if self._then != self._run_pause_script or not pause.awaited:
@@ -338,6 +348,7 @@ class Job(Course):
         self._then = self._go_on_printing
 
     def _finish(self, now: float) -> None:
+        self._done = (self._tape.position, self._tape.line)  # Comments after the last command are done, too.
         self._enter(Phase.FINISHING, now)
         # What has been acknowledged may still wait in the planner.
         self._script.append("M400")

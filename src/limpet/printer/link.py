@@ -195,6 +195,11 @@ class Link(asyncio.Protocol):
         """The printer is busy with a command that waits for a temperature."""
         return self._session is not None and self._session.waits_for_heat
 
+    @property
+    def waits_for_user(self) -> bool:
+        """The printer is busy with a command that waits for a person in front of it (M0, M600)."""
+        return self._session is not None and self._session.waits_for_user
+
     def repair(self) -> None:
         if self._session is not None:
             self._session.repair(self._loop.time())

@@ -251,12 +251,18 @@ class Printer:
         self._on_event(event)
 
     def answer(self, choice: int) -> None:
-        """Answer what the printer asks by the number of a choice. Raises Conflict when it asks nothing."""
+        """Answer what the printer asks by the number of a choice. Raises Conflict when it asks nothing, or would not
+        read the answer."""
         prompt = self.snapshot.prompt
         if prompt is None:
             raise Conflict("No active prompt")
         if not 0 <= choice < len(prompt.choices):
             raise BadRequest(f"{choice} is not a valid value for choice")
+        link, reads_early = self._connection.link, self.snapshot.capabilities.get("EMERGENCY_PARSER", True)
+        if link is not None and link.waits_for_user and not reads_early:
+            raise Conflict(
+                "The printer reads nothing while it waits for a person (it has no EMERGENCY_PARSER): answer it there"
+            )
         self.send(f"M876 S{choice}")
         self._on_event(PromptClosed())
 

@@ -129,8 +129,9 @@ class Prints:
 
     def resume(self) -> None:
         """Go on with the print that pauses. Raises Conflict when there is none."""
-        printing = self._the_print("resume")
-        if isinstance(printing.job, CardJob) and printing.job.is_held:
+        printing, link = self._the_print("resume"), self._connection.link
+        held = isinstance(printing.job, CardJob) and printing.job.is_held
+        if held or (link is not None and link.waits_for_user):
             self._stop_waiting()
         printing.job.resume(_now())
         self._go_on(printing)
@@ -142,8 +143,8 @@ class Prints:
             self._cut_short = printing.job.unacknowledged
         printing.job.cancel(_now())
         link = self._connection.link
-        asks = self._snapshot().prompt is not None
-        if link is not None and (asks or link.waits_for_heat or isinstance(printing.job, CardJob)):
+        asks = self._snapshot().prompt is not None or isinstance(printing.job, CardJob)
+        if link is not None and (asks or link.waits_for_heat or link.waits_for_user):
             self._stop_waiting()
         self._go_on(printing)
 

@@ -33,12 +33,15 @@ MUST_BE = (
 async def place_of(printer: Printer, lost: Print, stream: BinaryIO) -> ResumePoint:
     """Where in the file `stream` the print can go on. Raises Conflict with the reason when it cannot."""
     axes = await _locate(printer)
+    told = f"The printer says that its head is at {' '.join(f'{axis}{axes[axis]:g}' for axis in 'XYZE')}"
+    if not any(axes[axis] for axis in "XYZE"):
+        # Also where a print was left that was still heating: not worth the risk.
+        raise Conflict(f"{told}, as a printer does that was just restarted. It cannot go on from there; start it again")
     point = await _find(stream, axes, lost.line)
     if point is None:
-        told = " ".join(f"{axis}{axes[axis]:g}" for axis in "XYZE")
         raise Conflict(
-            f"The printer says that its head is at {told}, which is not where the print was left (line {lost.line}): "
-            "it was restarted or moved since. It cannot go on from there; start it again, or cancel it"
+            f"{told}, which is not where the file leads from line {lost.line} on: it was restarted or moved since, or "
+            "the file had not led it anywhere yet. It cannot go on from there; start it again"
         )
     return point
 

@@ -62,8 +62,8 @@ CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
 """States in which no port is open."""
 
 
-FINAL = frozenset({"file", "emergency_stop", "firmware_halted"})
-"""Why a print has failed that cannot go on: its file, or a printer that has stopped for good."""
+FINAL = frozenset({"file", "emergency_stop", "firmware_halted", "reset"})
+"""Why a print has failed that cannot go on: its file, or a printer that has stopped or restarted."""
 MAX_HEATERS = 32
 MAX_CAPABILITIES = 100
 

@@ -133,6 +133,11 @@ class Session:
         return self._stream.waits_for_heat
 
     @property
+    def waits_for_user(self) -> bool:
+        """The printer is busy with a command that waits for a person in front of it (M0, M600)."""
+        return bool(self._stream.in_flight) and self._stream.oldest == self._held_at
+
+    @property
     def illegible(self) -> bool:
         """What was heard is mostly unreadable: the rate is wrong, or this is no printer."""
         unreadable = self.figures.unreadable_bytes
@@ -266,6 +271,8 @@ class Session:
 
     def _forget_lines(self, now: float) -> None:
         self._stream.forget(now)
+        self._held_at = -1
+        """The line in which the printer has said that it waits for a person."""
         self._anew = (0, 0)
         """The line that was due when the printer asked for line 1 again, and how often it did."""
         self._reported_at: float | None = None
@@ -410,7 +417,8 @@ class Session:
                 self._on_resend(last + 1, now)
             case LineSkipped(line_number=number) if self._numbering:
                 self._stream.on_skipped(number)
-            case BusyReported():
+            case BusyReported(reason=reason):
+                self._held_at = self._stream.oldest if reason.startswith("paused") else -1
                 self._stream.on_busy(now)
             case IdleReported():
                 self._stream.on_idle(now)
