@@ -238,6 +238,20 @@ async def test_what_the_last_print_has_sent_is_not_counted_as_done_by_the_next()
         assert told[-3:] == ["G4 P301", "M400", "done"]
 
 
+async def test_lines_for_the_host_are_obeyed_and_go_to_no_printer() -> None:
+    async with playing(instant=True) as play:
+        play.printer.send("@pause")  # There is nothing to pause.
+        play.start("G4 P1\n" * 200)
+        play.printer.send("@pause when you can", "G4 P2", "@what is this")
+        await play.until_phase(Phase.PAUSED)
+        play.printer.send("@RESUME")
+        await play.until_phase(Phase.PRINTING)
+        play.printer.send("@cancel")
+        assert (await play.end()).outcome == "cancelled"
+        assert "G4 P2" in play.sent
+        assert not any("@" in text for text in play.sent)
+
+
 async def test_a_printer_that_asks_for_a_pause_and_to_go_on_is_obeyed() -> None:
     async with playing(instant=True) as play:
         play.start("G1 X1\n!!DEBUG:action_custom pause\n" + "G4 P1\n" * 50 + "G1 X2\n")

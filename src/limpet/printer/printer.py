@@ -224,6 +224,8 @@ class Printer:
             cleaned = [Command(command, tag) for command in map(clean, commands) if command]
         except ValueError as error:
             raise BadRequest(str(error)) from None
+        if tag is None:
+            cleaned = [command for command in cleaned if not self._is_for_us(command.text)]
         urgent = [command for command in cleaned if self._is_urgent(command)]
         if tag is None and len(self._commands) + len(cleaned) > MAX_QUEUED + bool(urgent):
             raise Conflict("Too many commands wait to be sent; the printer is busy")
@@ -408,6 +410,20 @@ class Printer:
         if self._commands and not self.prints.owns_line:
             return self._commands.popleft()
         return self.prints.next_command()
+
+    def _is_for_us(self, text: str) -> bool:
+        """A line that begins with @ is for the host, as with OctoPrint: done at once, and no printer gets it."""
+        if not text.startswith("@"):
+            return False
+        with suppress(Conflict):  # There is no print.
+            match text.split(maxsplit=1)[0].lower():
+                case "@pause":
+                    self.prints.pause()
+                case "@resume":
+                    self.prints.resume()
+                case "@cancel" | "@abort":
+                    self.prints.cancel()
+        return True
 
     def _is_urgent(self, command: Command) -> bool:
         obeyed_when_read = self.snapshot.capabilities.get("EMERGENCY_PARSER", False)
