@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from limpet.profiles import Profile
-from limpet.scripts import MAX_LINES, BadScript, check, defaults, lines, values_for
+from limpet.scripts import ALWAYS, MAX_LINES, BadScript, check, defaults, lines, values_for
 
 ONE = Profile(name="One")
 TWO = Profile(name="Two", extruders=2, heated_bed=False)
@@ -83,6 +83,77 @@ def test_a_script_knows_how_hot_it_is() -> None:
         "_default", ONE, {"pause_temperature": {"tool0": 200.0}}, heaters={"tool0": (90.0, 0.0), "bed": (59.5, 60.0)}
     )
     assert lines("script", {"script": text}, values) == ["M117 90.0 60.0 200.0"]
+
+
+def test_what_is_known_of_a_heater_that_was_off_at_the_pause_is_that() -> None:
+    text = "M104 T1 S{{ pause_temperature[1].target }}\nM104 T0 S{{ cancel_temperature[0].target }}"
+    values = values_for(
+        "_default", TWO, {"pause_temperature": {"tool0": 200.0}}, heaters={"tool0": (90.0, 5.0), "tool1": (20.0, None)}
+    )
+    assert lines("script", {"script": text}, values) == ["M104 T1 S0.0", "M104 T0 S5.0"]
+
+
+def test_where_a_pause_knows_of_no_heater_it_is_as_now() -> None:
+    values = values_for("_default", ONE, {}, heaters={"tool0": (90.0, 200.0)})
+    assert lines("a", {"a": "M104 S{{ pause_temperature[0].target }}"}, values) == ["M104 S200.0"]
+
+
+def test_the_last_position_is_what_the_printer_has_told_last() -> None:
+    paused = {"x": 1.0, "y": 2.0, "z": 3.0, "e": 4.0, "f": 600.0, "t": 1}
+    values = values_for("_default", TWO, {"pause_position": paused}, position={"X": 9.0, "Y": 8.0, "Z": 7.0, "E": 6.0})
+    assert values["last_position"] == {"x": 9.0, "y": 8.0, "z": 7.0, "e": 6.0, "f": 600.0, "t": 1}
+    assert values["pause_position"] == paused
+
+
+@pytest.mark.parametrize(("profile", "tool"), [(ONE, 0), (TWO, None)])
+def test_a_place_that_is_not_known_is_none_but_for_the_only_tool(profile: Profile, tool: int | None) -> None:
+    values = values_for("_default", profile, {"pause_position": dict.fromkeys("xyzeft")})
+    nowhere = {"x": None, "y": None, "z": None, "e": None, "f": None, "t": tool}
+    assert [values[f"{name}_position"] for name in ("last", "pause", "cancel")] == [nowhere] * 3
+
+
+@pytest.mark.parametrize(
+    "text", ["T{{ pause_position.t }}", "G28\nG1 Z{{ pause_position.z }}", "M106 S{{ last_fanspeed }}"]
+)
+def test_a_value_that_is_not_known_is_not_sent_as_a_number(text: str) -> None:
+    with pytest.raises(BadScript, match="None: that value is not known"):
+        lines("script", {"script": text}, values_for("_default", TWO, {}))
+
+
+def test_in_a_text_a_value_may_be_unknown() -> None:
+    assert run("M117 {{ cancel_position.x }} X{{ cancel_position.x }}") == ["M117 None XNone"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "M117 {{ event.name }}",
+        "{% snippet 'who' %}",
+        "{% if plugins %}{{ plugins.x.y }}{% endif %}",
+        "{% if plugins is defined %}{{ plugins.x }}{% endif %}",
+        "{% set at = cancel_position %}{{ at.x }}{% for n in range(2) %}{{ loop.index }}{% endfor %}",
+    ],
+)
+def test_a_script_may_refer_to_what_there_is_when_it_runs(text: str) -> None:
+    check({"afterPrintCancelled": text, "snippets/who": "M117 {{ event.name }}"}, ONE)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("beforePrinterDisconnected", "G28\nM117 {{ event.name }}", "line 2: there is no event in this script"),
+        ("beforePrintStarted", "{{ plugins['a'].b }}", "line 1: there is no plugins in this script"),
+        ("afterPrintDone", "M117 {{ tool.new }}", "line 1: there is no tool in this script"),
+        ("afterToolChange", "{% snippet 'who' %}", "there is no event in this script"),
+    ],
+)
+def test_a_script_that_could_only_fail_is_refused_when_it_is_saved(name: str, text: str, why: str) -> None:
+    with pytest.raises(BadScript, match=f"^{name}: .*{re.escape(why)}"):
+        check({name: text, "snippets/who": "M117 {{ event.name }}"}, ONE)
+
+
+def test_what_every_script_may_refer_to_is_there() -> None:
+    assert {*values_for("_default", ONE, {}), "script"} == ALWAYS
 
 
 @pytest.mark.parametrize(

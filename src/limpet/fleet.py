@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ from limpet.memory import Known, Memory, instance_id
 from limpet.printer.estimate import LAST
 from limpet.printer.print import FileFacts, FileKnown, Phase, PhaseChanged, Print, PrintEnded, SelectedFile
 from limpet.printer.printer import Printer
-from limpet.printer.prompts import PrintWanted
+from limpet.printer.prompts import Notified, PrintWanted
 from limpet.printer.state import AnalysisFinished, FileSelected, PrinterRecognised, ProfileChanged, SettingsChanged
 from limpet.printer.target import Patience, Target
 from limpet.profiles import DEFAULT_PROFILE, Profile
@@ -45,6 +46,8 @@ AUTO = "AUTO"
 MAX_PROFILES = 100
 MAX_PRINTERS = 200
 """Printers, when more are added while the server runs."""
+MAX_FAULT = 300
+"""Characters of what is told of a script that fails."""
 MAX_SCRIPTS = 100
 """Scripts of one printer."""
 STOP_TIME = 0.5
@@ -238,12 +241,13 @@ class Fleet:
 
     def script(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
         """The lines of a script. Raises BadScript."""
-        heaters = printer.snapshot.temperatures
-        values = values_for(self.profile_id(printer), self.profile(printer), context, heaters=heaters)
+        now, profile = printer.snapshot, self.profile(printer)
+        values = values_for(self.profile_id(printer), profile, context, heaters=now.temperatures, position=now.position)
         return lines(name, self.scripts(printer), {**values, "script": {"type": "gcode", "name": name}})
 
     def _script_lines(self, printer: Printer, name: str, context: Mapping[str, Any]) -> list[str]:
-        """What is sent at the moment that is called `name`; of a script that fails what there is without it."""
+        """What is sent at the moment that is called `name`; of a script that fails what there is without it. Raises
+        Conflict for one that a print is to begin with."""
         if printer.removed:
             return []
         if context.get("reconnected") and not self.preferences(printer).scripts_on_reconnect:
@@ -251,8 +255,20 @@ class Fleet:
         try:
             return self.script(printer, name, context)
         except BadScript as error:
-            log.warning("printer %s: the script %s", printer.id, error)
+            # What a person wants done before a print may be what keeps it from harm.
+            starts = name == "beforePrintStarted"
+            outcome = "The print was not started" if starts else "It was left out"
+            message = f"The script {str(error)[:MAX_FAULT]}. {outcome}; correct the script in the settings"
+            self._notify(printer, message)
+            if starts:
+                raise Conflict(message) from None
             return lines(name, defaults(self.profile(printer)), {})
+
+    def _notify(self, printer: Printer, message: str) -> None:
+        """Tell whoever looks after this printer; once, until it has been read."""
+        log.warning("printer %s: %s", printer.id, message)
+        if all(each.message != message for each in printer.snapshot.notifications):
+            printer.tell(Notified(time.time(), message))
 
     async def change_scripts(self, printer: Printer, changes: Mapping[str, str | None]) -> None:
         """Save scripts, or with None go back to the default. Raises BadRequest; nothing has changed then."""

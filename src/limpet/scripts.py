@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from limpet.profiles import Profile
 from limpet.protocol import gcode
 from limpet.protocol.commands import clean
-from limpet.templates import BadTemplate, parsed
+from limpet.templates import BadTemplate, parsed, unknown_names
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -26,7 +26,28 @@ MAX_TEXT = 1 << 14
 MAX_DEPTH = 5
 """Snippets within snippets."""
 
+_FANS = ("last_fanspeed", "pause_fanspeed", "cancel_fanspeed")
+"""Names that newer OctoPrints have. Limpet does not follow the fan: they are none, rather than made up."""
+ALWAYS = frozenset(
+    {"printer_profile", "script", "last_position", "pause_position", "cancel_position", *_FANS}
+    | {"last_temperature", "pause_temperature", "cancel_temperature"}
+)
+"""What every script may refer to."""
+AT_MOMENTS = {
+    "afterPrinterConnected": ("event", "reconnected"),
+    "beforePrinterDisconnected": (),
+    "beforePrintStarted": ("event",),
+    "afterPrintPaused": ("event",),
+    "beforePrintResumed": ("event",),
+    "afterPrintCancelled": ("event",),
+    "afterPrintDone": ("event",),
+    "beforeToolChange": ("tool",),
+    "afterToolChange": ("tool",),
+}
+"""What scripts that run by themselves may refer to besides."""
+
 _SNIPPET = re.compile(r"\{%[-+]?\s*snippet\s+(['\"])([\w.-]+)\1\s*[-+]?%\}")
+_NO_VALUE = re.compile(r"\b[A-Za-z]None\b")
 _NAME = re.compile(r"(snippets/)?[\w.-]{1,64}")
 
 
@@ -75,6 +96,7 @@ def check(own: Mapping[str, str], profile: Profile) -> None:
             for template in (without, expanded):
                 if "{" in template:
                     _template(template)
+                    _check_names(name, template)
         except BadTemplate as error:
             raise BadScript(name, str(error)) from None
 
@@ -92,33 +114,60 @@ def lines(name: str, scripts: Mapping[str, str], values: Mapping[str, Any]) -> l
         raise BadScript(name, str(error)) from None
     if len(commands) > MAX_LINES:
         raise BadScript(name, f"it comes to more than {MAX_LINES} lines")
+    for command in commands:
+        # Firmware would take `ZNone` for `Z0`.
+        if _NO_VALUE.search(command) and not command.startswith(("M117", "M118")):
+            raise BadScript(name, f"{command}: that value is not known")
     return commands
 
 
 Heaters = Mapping[str, tuple[float | None, float | None]]
+_Temperatures = dict[int | str, dict[str, float | None]]
 
 
 def values_for(
-    profile_id: str, profile: Profile, context: Mapping[str, Any], *, heaters: Heaters | None = None
+    profile_id: str,
+    profile: Profile,
+    context: Mapping[str, Any],
+    *,
+    heaters: Heaters | None = None,
+    position: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """What a script may refer to, by OctoPrint's names; `context` is what the moment adds, and `heaters` are as they
-    are now, (actual, target) by our names."""
+    """What a script may refer to, by OctoPrint's names; `context` is what the moment adds. `heaters` are as they are
+    now, (actual, target), and `position` is where the printer has told last that the head is, both by our names."""
     last = {
         _heater(heater): {"actual": actual, "target": target} for heater, (actual, target) in (heaters or {}).items()
     }
-    paused = {
-        _heater(heater): {**last.get(_heater(heater), {"actual": None}), "target": target}
-        for heater, target in context.get("pause_temperature", {}).items()
-    }
-    nowhere = dict.fromkeys("xyzeft")
+    told = {axis.lower(): value for axis, value in (position or {}).items()}
+    paused, cancelled = (context.get(f"{moment}_position") for moment in ("pause", "cancel"))
     return {
+        **dict.fromkeys(_FANS),
         "printer_profile": _profile(profile_id, profile),
-        "last_position": context.get("pause_position") or nowhere,
-        "pause_position": nowhere,
+        "last_position": _position(profile, paused, told),
         **context,
-        "pause_temperature": paused,
+        "pause_position": _position(profile, paused),
+        "cancel_position": _position(profile, cancelled),
+        "pause_temperature": _paused(last, context.get("pause_temperature", {})),
+        "cancel_temperature": last,
         "last_temperature": last,
     }
+
+
+def _position(profile: Profile, *told: Any) -> dict[str, float | None]:
+    """By axis, what was told last of it."""
+    known = {axis: value for each in told if isinstance(each, Mapping) for axis, value in each.items()}
+    tool = 0 if profile.extruders == 1 else None
+    return {**dict.fromkeys("xyzef"), "t": tool, **{axis: value for axis, value in known.items() if value is not None}}
+
+
+def _paused(last: _Temperatures, targets: Mapping[str, float]) -> _Temperatures:
+    """With what each heater is to reach again after a pause; where nothing is known of one, or none was on, as now."""
+    if not targets:
+        return last
+    wanted = {_heater(heater): target for heater, target in targets.items()}
+    off = {heater: {**now, "target": 0.0} for heater, now in last.items()}
+    on = {heater: {**last.get(heater, {"actual": None}), "target": target} for heater, target in wanted.items()}
+    return off | on
 
 
 def _heater(name: str) -> int | str:
@@ -151,6 +200,13 @@ def _profile(id: str, profile: Profile) -> dict[str, Any]:
         },
         "axes": {axis: {"speed": getattr(profile, f"{axis}_speed")} for axis in "xyze"},
     }
+
+
+def _check_names(name: str, template: str) -> None:
+    """Whoever runs any other script may give it what he likes."""
+    if (more := AT_MOMENTS.get(name)) is not None:
+        for line, unknown in unknown_names(template, ALWAYS.union(more)):
+            raise BadScript(name, f"line {line}: there is no {unknown} in this script")
 
 
 def _check_lines(name: str, text: str) -> None:

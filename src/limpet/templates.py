@@ -7,6 +7,7 @@ could grow without limit is refused when it is saved.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,24 @@ def parsed(text: str) -> Template:
         raise BadTemplate(str(error) or "it is nested too deeply") from None
 
 
+def unknown_names(text: str, known: Collection[str]) -> Iterator[tuple[int, str]]:
+    """Line and name of whatever a part is asked of though it is not `known` and never set: that can only fail.
+
+    A name that is also used by itself, as in `{% if name %}` and `{{ name|default(…) }}`, is taken to be looked after.
+    """
+    from jinja2 import nodes
+
+    tree = _environment().parse(text)
+    parts: list[nodes.Getattr | nodes.Getitem] = [*tree.find_all(nodes.Getattr), *tree.find_all(nodes.Getitem)]
+    owners = [part.node for part in parts if isinstance(part.node, nodes.Name)]
+    # By identity: nodes that say the same are equal.
+    places = {id(owner) for owner in owners}
+    looked_after = {name.name for name in tree.find_all(nodes.Name) if id(name) not in places}
+    for owner in owners:
+        if owner.name not in looked_after | {*known, "loop"}:
+            yield owner.lineno, owner.name
+
+
 def _check_loops(node: Any, depth: int) -> None:
     from jinja2 import nodes
 
@@ -69,6 +88,8 @@ def _environment() -> Environment:
         intercepted_binops = frozenset({"+", "*", "**", "%"})
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            if left is None or right is None:
+                raise SecurityError(f"a value that is not known (none) has no {operator}")
             if operator == "%" and isinstance(left, str):
                 return _formatted(left, *(right if isinstance(right, tuple) else (right,)))
             if operator != "+" and not all(isinstance(each, int | float) for each in (left, right)):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from limpet.printer.card_job import ANSWER_TIME, CardJob
@@ -44,9 +47,8 @@ class Play:
             FILE,
             self.now,
             started_at=1000.0,
-            scripts=lambda name, _: SCRIPTS[name],
             firmware=firmware,
-            **more,  # type: ignore[arg-type]
+            **{"scripts": lambda name, _: SCRIPTS[name], **more},  # type: ignore[arg-type]
         )
 
     def give(self) -> str | None:
@@ -84,7 +86,7 @@ class Play:
         return end.outcome, end.code, end.message
 
 
-def printing(**more: float | bool) -> Play:
+def printing(**more: object) -> Play:
     play = Play(**more)
     play.run()
     play.hear(SdPrintReported(10, 100))
@@ -299,3 +301,20 @@ def test_a_print_that_has_ended_while_the_printer_was_lost_is_told(done: bool, o
     play.job.end_unseen(play.now, done=done)
 
     assert play.end()[0] == outcome
+
+
+def test_a_pause_keeps_what_its_heaters_are_to_reach() -> None:
+    heaters: dict[str, tuple[float | None, float | None]] = {"tool0": (199.0, 200.0), "bed": (21.0, 0.0)}
+    told: dict[str, Any] = {}
+
+    def script(name: str, context: Mapping[str, Any]) -> list[str]:
+        told[name] = context
+        return []
+
+    play = printing(scripts=script, heaters=lambda: heaters)
+    play.job.pause(play.now)
+    play.run()
+    heaters["tool0"] = (190.0, 0.0)
+    play.job.resume(play.now)
+    assert told["beforePrintResumed"]["pause_temperature"] == {"tool0": 200.0}
+    assert told["afterPrintPaused"]["event"]["name"] == "A.GCO"

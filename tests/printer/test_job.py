@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limpet.gcodefile.analysis import Analysis, Layer, Point, Summary
-from limpet.printer.course import JOB
-from limpet.printer.job import POSITION_TIME, Heaters, Job
+from limpet.printer.course import JOB, Heaters
+from limpet.printer.job import POSITION_TIME, Job
 from limpet.printer.print import FileFacts, Outcome, Phase, PhaseChanged, PrintEnded, PrintProgressed, SelectedFile
 from limpet.protocol.events import Event
 
@@ -720,3 +720,49 @@ def test_whatever_is_done_to_it_no_line_is_lost_doubled_or_out_of_order(deeds: l
     moves = [text for text in sent if text in MOVES]
     assert outcome == ("cancelled" if "cancel" in deeds and moves != MOVES else outcome)
     assert outcome != "done" or moves == MOVES
+
+
+# -- what scripts are told --
+
+WHICH = {"name": "a.gcode", "path": "a.gcode", "origin": "local", "size": 18}
+
+
+def test_scripts_are_told_what_the_event_at_their_moment_tells() -> None:
+    play = Play("G1 X1\nG1 X2\nG1 X3\n")
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    play.run()
+    play.job.resume(play.now)
+    play.run()
+
+    told = {name: context["event"] for name, context in play.contexts.items()}
+    assert told["beforePrintStarted"] == told["beforePrintResumed"] == WHICH
+    position = {"x": 10.0, "y": 20.0, "z": 0.3, "e": 4.5, "f": None, "t": 0}
+    assert told["afterPrintPaused"] == WHICH | {"position": position, "fileposition": 6, "progress": 33}
+    assert told["afterPrintDone"].pop("time") > 0
+    assert told["afterPrintDone"] == WHICH
+
+
+def test_the_script_after_a_cancel_is_told_how_far_it_was() -> None:
+    play = Play("G1 X1\nG1 X2\nG1 X3\n")
+    play.until("G1 X1")
+    play.job.cancel(play.now)
+    play.run()
+
+    event = play.contexts["afterPrintCancelled"]["event"]
+    assert event.pop("time") == 1.0
+    nowhere = dict.fromkeys("xyzeft")
+    assert event == WHICH | {"position": nowhere, "fileposition": 6, "progress": 33}
+    assert play.contexts["afterPrintCancelled"]["cancel_position"] == nowhere
+
+
+@pytest.mark.parametrize(("moved", "x"), [("", 10.0), ("G28", None)])
+def test_a_cancel_in_a_pause_knows_where_the_head_is_if_nothing_has_moved_it(moved: str, x: float | None) -> None:
+    play = Play("G1 X1\nG1 X2\n")
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    play.run()
+    if moved:
+        play.job.disturb(moved)
+    play.job.cancel(play.now)
+    assert play.contexts["afterPrintCancelled"]["cancel_position"]["x"] == x

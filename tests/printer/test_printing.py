@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -276,6 +276,24 @@ async def test_a_print_is_restarted_from_its_pause() -> None:
         await eventually(lambda: not play.printer.is_printing)
         await eventually(lambda: play.outcomes == ["cancelled", "done"])
         assert play.sent_of("G1 X1", "G1 X2", "G1 X3") == ["G1 X1", "G1 X3"]
+
+
+async def test_a_print_that_cannot_be_begun_anew_goes_on_pausing() -> None:
+    def refused(name: str, _: Mapping[str, Any]) -> list[str]:
+        raise Conflict(f"{name} cannot be run")
+
+    async with playing(instant=True) as play:
+        play.start("G1 X1\nM0\nG1 X2\n")
+        await play.until_phase(Phase.PAUSED)
+        before, again = play.printer.scripts, io.BytesIO(b"G1 X3\n")
+        play.printer.scripts = refused
+        with pytest.raises(Conflict, match="beforePrintStarted cannot be run"):
+            play.printer.prints.restart(again)
+        play.printer.scripts = before
+        assert again.closed
+        assert play.printer.is_paused
+        play.printer.prints.resume()
+        assert (await play.end()).outcome == "done"
 
 
 async def test_a_print_that_goes_on_is_not_restarted() -> None:

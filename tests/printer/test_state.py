@@ -50,6 +50,7 @@ from limpet.protocol.events import (
     CommandAcknowledged,
     Event,
     FirmwareIdentified,
+    PositionReported,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintDone,
@@ -80,6 +81,7 @@ BUSY = Snapshot(
     prompt=Prompt("Go on?"),
     notifications=(Notified(4.0, "Door open"),),
     tool=1,
+    position={"X": 5.0},
     sd_ready=True,
     sd_files={"A.GCO": (1, None)},
 )
@@ -105,6 +107,7 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
             "capabilities": {},
             "sd_print": None,
             "tool": 0,
+            "position": {},
             "sd_ready": False,
             "sd_files": {},
             "prompt": None,
@@ -136,6 +139,7 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
     (TransferEnded(PRINT, "done", 2.0), {"print": None}),
     (CardFileOpened("B.GCO", 5), {"sd_open": "B.GCO"}),
     (SdPrintDone(), {"sd_print": None}),
+    (PositionReported({"X": 1.0}), {"position": {"X": 1.0}}),
 ]
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__

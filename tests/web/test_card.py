@@ -124,3 +124,16 @@ async def test_without_a_card_nothing_is_taken(with_card: Client) -> None:
     answer = await to_card(with_card, "part.gcode")
 
     assert (answer.status, answer.json()) == (409, {"error": "Can not upload to SD card, not yet initialized"})
+
+
+async def test_what_was_written_to_the_card_is_not_printed_without_its_script(with_card: Client) -> None:
+    script = "G1 Z{{ 5 + last_position.z }}"
+    assert (await with_card.post("/api/settings", {"scripts": {"gcode": {"beforePrintStarted": script}}})).status == 200
+    assert (await to_card(with_card, "part.gcode", print="true")).status == 201
+
+    def told() -> bool:
+        return any("beforePrintStarted" in each.message for each in with_card.fleet.default.snapshot.notifications)
+
+    await eventually(told, 10.0)
+    assert (await job(with_card))["state"] == "Operational"
+    assert (await job(with_card))["job"]["file"]["origin"] == "sdcard"

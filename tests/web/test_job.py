@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.server import Client
+from tests.web.server import Client, eventually
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,64 @@ async def test_a_file_of_the_card_is_not_mistaken_for_one_of_ours(client: Client
     assert answer.status == 204
     await client.until_state("Printing from SD")
     assert (await client.get("/api/job")).json()["job"]["file"]["origin"] == "sdcard"
+
+
+# -- scripts --
+
+
+async def connected(client: Client, **scripts: str) -> None:
+    assert (await client.post("/api/settings", {"scripts": {"gcode": scripts}})).status == 200
+    await client.accepted("connect", port="VIRTUAL", baudrate=115200)
+    await client.until_state("Operational")
+
+
+async def notified(client: Client) -> list[str]:
+    told = (await client.get("/api/plugin/action_command_notification")).json()["notifications"]
+    return [each["message"] for each in told]
+
+
+async def sent(client: Client, text: str) -> None:
+    await eventually(lambda: any(text in line for _, line in client.fleet.default.recent), 5.0)
+
+
+async def test_scripts_may_name_the_file_and_where_a_print_was_cancelled(client: Client) -> None:
+    await connected(
+        client,
+        afterPrinterConnected="M117 at {{ event.baudrate }}",
+        beforePrintStarted="M117 begins {{ event.name }}",
+        afterPrintDone="M117 ends {{ event.path }}",
+        afterPrintCancelled="M117 left {{ cancel_position.x }} {{ cancel_temperature[0].target }}",
+    )
+    await sent(client, "M117 at 115200")
+    await client.upload("a.gcode", b"G4 P1\n", print="true")
+    await sent(client, "M117 begins a.gcode")
+    await sent(client, "M117 ends a.gcode")
+    await client.until_state("Operational")
+    await client.upload("a.gcode", LONG, print="true")
+    await client.until_state("Printing")
+    assert await job(client, "cancel") == 204
+    await sent(client, "M117 left None 0.0")
+    assert await notified(client) == []
+
+
+async def test_a_print_whose_first_script_fails_is_not_started_and_that_is_told(client: Client) -> None:
+    await connected(client, beforePrintStarted="G28\nG1 Z{{ last_position.z + 5 }}")
+    await client.upload("a.gcode", LONG, select="true")
+    answer = await client.post("/api/job", {"command": "start"})
+
+    assert answer.status == 409
+    assert answer.json()["error"].startswith("The script beforePrintStarted: a value that is not known (none) has no +")
+    assert answer.json()["error"].endswith(". The print was not started; correct the script in the settings")
+    assert await job(client, "start") == 409
+    assert await notified(client) == [answer.json()["error"]]
+    assert not any("G28" in line for _, line in client.fleet.default.recent)
+    assert (await client.get("/api/job")).json()["state"] == "Operational"
+
+
+async def test_a_script_that_is_left_out_is_told(client: Client) -> None:
+    await connected(client, afterPrintDone="M117 {{ 1 + last_position.z }}")
+    await client.upload("a.gcode", b"G4 P1\n", print="true")
+    await eventually(lambda: notified(client), 5.0)
+    (message,) = await notified(client)
+    assert message.startswith("The script afterPrintDone: ")
+    assert message.endswith(". It was left out; correct the script in the settings")

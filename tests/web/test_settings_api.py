@@ -222,6 +222,10 @@ async def test_scripts_are_read_and_written_as_octoprint_does(client: Client, tm
         ({"gcode": {"afterPrintDone": 5}}, "scripts.gcode is invalid"),
         ({"gcode": {"afterPrintDone": "G28\n{% if"}}, "The script afterPrintDone: line 2: "),
         ({"gcode": {"../x": "G28"}}, "The script ../x: a name has"),
+        (
+            {"gcode": {"afterPrintDone": "{{ tool.new }}"}},
+            "The script afterPrintDone: line 1: there is no tool in this",
+        ),
         ({"gcode": {"a": "{% snippet 'b' %}"}}, "The script a: line 1: there is no snippet b"),
     ],
 )

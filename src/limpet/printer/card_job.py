@@ -5,13 +5,14 @@ It may have been started at the printer, too, and goes on when we are not there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import structs
 
-from limpet.printer.course import Course, Scripts, no_scripts, position_in
+from limpet.printer.course import Course, Heaters, Scripts, no_scripts, targets_in
 from limpet.printer.estimate import Estimate
+from limpet.printer.payloads import position_in
 from limpet.printer.print import Phase, Print, SelectedFile
 from limpet.protocol import gcode
 from limpet.protocol.commands import Command
@@ -50,14 +51,18 @@ class CardJob(Course):
         started_at: float,
         user: str | None = None,
         scripts: Scripts = no_scripts,
+        heaters: Callable[[], Heaters] = dict,
         firmware: str = "",
         reports: bool = False,
         foreign: bool = False,
     ) -> None:
-        """`started_at` is in seconds since the epoch, `firmware` its name, `reports`: it can be asked to tell by itself
-        how far it is. A `foreign` print was started by somebody else, and is under way."""
+        """`started_at` is in seconds since the epoch, `heaters` are asked for how hot it was when it paused, `firmware`
+        is its name, `reports`: it can be asked to tell by itself how far it is. A `foreign` print was started by
+        somebody else, and is under way."""
         print = Print(file=file, phase=Phase.STARTING, started_at=started_at, user=user)
         super().__init__(print, now, scripts)
+        self._heaters = heaters
+        self._targets: dict[str, float] = {}
         self._firmware = firmware
         self._reports = reports
         self._asked: float | None = None
@@ -223,6 +228,7 @@ class CardJob(Course):
         self._then = self._run_pause_script
 
     def _run_pause_script(self, _: float) -> None:
+        self._targets = targets_in(self._heaters())
         self._run("afterPrintPaused", self._context(), self._pause_here)
 
     def _pause_here(self, now: float) -> None:
@@ -250,4 +256,4 @@ class CardJob(Course):
         self._run("afterPrintDone", self._context(), self._end_done)
 
     def _context(self) -> Mapping[str, Any]:
-        return {"pause_position": position_in(self.print.axes), "pause_temperature": {}}
+        return {"pause_position": position_in(self.print.axes), "pause_temperature": self._targets}

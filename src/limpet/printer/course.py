@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from limpet.printer.estimate import Estimate
+from limpet.printer.payloads import payload_for
 from limpet.printer.print import FileFacts, Outcome, Phase, PhaseChanged, Print, PrintEnded, PrintProgressed
 from limpet.protocol.commands import Command
 from limpet.protocol.events import (
@@ -44,6 +45,14 @@ HEARD = frozenset(
     | {CardFileBegun, CardFileOpened, CardFileSaved, CardGone, CardRefused, PrintTimeReported}
 )
 """What the printer says that a print may be concerned with."""
+
+Heaters = Mapping[str, tuple[float | None, float | None]]
+"""By our names: (actual, target)."""
+
+
+def targets_in(heaters: Heaters) -> dict[str, float]:
+    """Of those that are on."""
+    return {name: target for name, (_, target) in heaters.items() if target}
 
 
 def no_scripts(_: str, __: Mapping[str, Any]) -> Iterable[str]:
@@ -208,7 +217,7 @@ class Course(ABC):
         )
 
     def _run(self, script: str, context: Mapping[str, Any], then: Callable[[float], None]) -> None:
-        self._script.extend(self._scripts(script, context))
+        self._script.extend(self._scripts(script, {**context, "event": payload_for(script, self.print)}))
         self._then = then
 
     def _go_on_printing(self, now: float) -> None:
@@ -232,8 +241,3 @@ class Course(ABC):
             self.ended = True
             self._update(now)
             self._events.append(self._end(outcome, self.print.started_at + now - self._began, code, message))
-
-
-def position_in(axes: Mapping[str, float]) -> dict[str, float | None]:
-    """Where the head was, as a script may refer to it and as events tell it: by OctoPrint's names."""
-    return {letter: axes.get(letter.upper()) for letter in "xyzeft"}

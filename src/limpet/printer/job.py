@@ -20,14 +20,13 @@ from typing import Any
 from msgspec import structs
 
 from limpet.gcodefile.resume import ResumePoint
-from limpet.printer.course import Course, Scripts, no_scripts, position_in
+from limpet.printer.course import Course, Heaters, Scripts, no_scripts, targets_in
+from limpet.printer.payloads import position_in
 from limpet.printer.print import Phase, Print, SelectedFile
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
 from limpet.protocol.commands import Command, code_of, words_of
 from limpet.protocol.events import ActionRequested, Event, PositionReported
-
-Heaters = Mapping[str, tuple[float | None, float | None]]
 
 _HEATING = {"M104": "tool", "M109": "tool", "M140": "bed", "M190": "bed", "M141": "chamber", "M191": "chamber"}
 _PAUSES = frozenset({"M0", "M1", "M25"})
@@ -227,9 +226,12 @@ class Job(Course):
     def cancel(self, now: float) -> None:
         """Give out nothing of the file any more, and run the script for that."""
         if self.phase is not Phase.CANCELLING:
+            # Nobody waits for an answer now: where the head is, is known only if it has not been moved in a pause.
+            stands = self.phase is Phase.PAUSED and not self._pause.disturbed
+            where = position_in(self.print.axes if stands else {})
             self._script.clear()
             self._enter(Phase.CANCELLING, now)
-            self._run("afterPrintCancelled", self._context(), self._end_cancelled)
+            self._run("afterPrintCancelled", {**self._context(), "cancel_position": where}, self._end_cancelled)
 
     # -- the file --
 
@@ -330,7 +332,7 @@ class Job(Course):
     def _run_pause_script(self, _: float) -> None:
         if not self._pause.located:
             self._pause.located = True
-            self._pause.targets = {name: target for name, (_, target) in self._heaters().items() if target}
+            self._pause.targets = targets_in(self._heaters())
         axes = dict(self._pause.axes)
         if (speed := self._modes.speed) is not None:
             axes["F"] = speed

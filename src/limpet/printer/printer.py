@@ -381,7 +381,9 @@ class Printer:
         if self._greeting is not None and not self._ending:
             self._stop_greeting()
             again, self._greets = not self._greets, False
-            self._commands.extend(map(Command, self._script("afterPrinterConnected", {"reconnected": again})))
+            event = {"port": self.snapshot.port, "baudrate": self.snapshot.baudrate}
+            lines = self._script("afterPrinterConnected", {"reconnected": again, "event": event})
+            self._commands.extend(map(Command, lines))
             self._wake()
 
     def _list_card(self) -> None:

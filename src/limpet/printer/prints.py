@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO, NoReturn
 
 from limpet.errors import Conflict
@@ -90,23 +91,10 @@ class Prints:
         """Print `file`, which is read from `stream`, from its beginning or from where it can be resumed; or, without
         one, by the printer from its card.
 
-        Raises Conflict when the printer cannot; then the stream is closed.
+        Raises Conflict when the printer cannot, or the script before it; then the stream is closed.
         """
         self._require_free(stream)
-        if stream is None:
-            self._begin(self._card_job(file, user), None)
-            return
-        job = Job(
-            file,
-            _now(),
-            started_at=time.time(),
-            user=user,
-            scripts=self._scripts,
-            offsets=lambda: self._snapshot().offsets,
-            heaters=lambda: self._snapshot().temperatures,
-            resume=resume,
-        )
-        self._begin(job, stream)
+        self._begin(self._new_job(file, stream, user, resume), stream)
 
     def transfer(
         self, file: SelectedFile, stream: BinaryIO, name: str, *, select: bool = False, print: bool = False
@@ -156,9 +144,12 @@ class Prints:
         printing = self._printing
         if printing is None or printing.job.phase is not Phase.PAUSED:
             _refuse(stream, NOTHING_PAUSES)
+        # What cannot be begun anew is not ended either.
+        job = self._new_job(printing.job.print.file, stream, user)
         printing.job.replace(_now())
         printing.tell_events()
-        self.start(printing.job.print.file, stream, user=user)
+        self._require_free(stream)
+        self._begin(job, stream)
 
     def fail(self, code: str, message: str) -> None:
         """End the print, if there is one, without sending anything any more."""
@@ -248,6 +239,26 @@ class Prints:
         if self.under_way:
             _refuse(stream, "The printer is printing already")
 
+    def _new_job(
+        self, file: SelectedFile, stream: BinaryIO | None, user: str | None, resume: ResumePoint | None = None
+    ) -> Course:
+        """Raises Conflict where the script before a print cannot be run; then the stream is closed."""
+        try:
+            if stream is None:
+                return self._card_job(file, user)
+            return Job(
+                file,
+                _now(),
+                started_at=time.time(),
+                user=user,
+                scripts=self._scripts,
+                offsets=lambda: self._snapshot().offsets,
+                heaters=lambda: self._snapshot().temperatures,
+                resume=resume,
+            )
+        except Conflict as error:
+            _refuse(stream, str(error))
+
     def _begin(self, job: Course, stream: BinaryIO | None) -> None:
         self._left_behind = None
         self._cut_short = 0
@@ -292,6 +303,7 @@ class Prints:
             started_at=time.time(),
             user=user,
             scripts=self._scripts,
+            heaters=lambda: self._snapshot().temperatures,
             firmware=self._snapshot().firmware or "",
             reports=self._snapshot().capabilities.get("AUTOREPORT_SD_STATUS", False),
             foreign=foreign,
@@ -341,7 +353,8 @@ class Prints:
         file = card_file(self._snapshot().sd_files, new.path, size=new.size, user=new.user)
         self._tell(FileSelected(file))
         if self._wants_print and not self.under_way:
-            self.start(file, None, user=new.user)
+            with suppress(Conflict):  # Its script cannot be run, which has been told.
+                self.start(file, None, user=new.user)
 
 
 def _refuse(stream: BinaryIO | None, why: str) -> NoReturn:

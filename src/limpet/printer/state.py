@@ -38,6 +38,7 @@ from limpet.protocol.events import (
     CommandAcknowledged,
     Event,
     FirmwareIdentified,
+    PositionReported,
     PrinterRestarted,
     PrintTimeReported,
     SdPrintEnded,
@@ -217,7 +218,8 @@ class Snapshot:
     `prompt` is what the printer asks, `notifications` what it has told.
     `print` is a print or a transfer to the printer's card that is under way, `last_print` has ended; `facts` are known
     of the `selected` file. `sd_ready`: the printer can read its own card; `sd_files` are on it: path -> (size in bytes,
-    long name); `sd_open` is the name of the one that it has opened last.
+    long name); `sd_open` is the name of the one that it has opened last. `position` is where the head was when the
+    printer last told that: "X", "Y", "Z", "E" -> mm.
     """
 
     state: State = State.OFFLINE
@@ -240,6 +242,7 @@ class Snapshot:
     prompt: Prompt | None = None
     notifications: tuple[Notified, ...] = ()
     tool: int = 0
+    position: dict[str, float] = field(default_factory=dict)
     sd_ready: bool = False
     sd_open: str | None = None
     sd_files: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
@@ -312,8 +315,10 @@ def apply(snapshot: Snapshot, event: Event) -> Snapshot:
             return replace(snapshot, capabilities={**snapshot.capabilities, name: enabled})
         case TemperaturesReported(readings=readings):
             return replace(snapshot, temperatures=_merge(snapshot.temperatures, readings))
+        case PositionReported(axes=axes):
+            return replace(snapshot, position=axes)
         case PrinterRestarted():
-            snapshot = replace(snapshot, temperatures={}, prompt=None, capabilities={}, tool=0)
+            snapshot = replace(snapshot, temperatures={}, prompt=None, capabilities={}, tool=0, position={})
             return replace(snapshot, sd_print=None, sd_ready=False, sd_open=None, sd_files={})
         case OffsetsChanged(offsets=offsets):
             return replace(snapshot, offsets={**snapshot.offsets, **offsets})

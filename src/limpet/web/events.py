@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from limpet.errors import Fault
-from limpet.printer.course import position_in
+from limpet.printer.payloads import printed, stopped, who
 from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile, TransferEnded
 from limpet.printer.prompts import Prompt
 from limpet.printer.state import (
@@ -166,15 +166,15 @@ def _of_phase(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
     state = _state(now)
     match job.phase:
         case Phase.STARTING if before.print is None:
-            return [state, EventInfo("PrintStarted", _printed(job) | _who(job))]
+            return [state, EventInfo("PrintStarted", printed(job) | who(job))]
         case Phase.PAUSED:
-            told = _stopped(job) | _who(job)
+            told = stopped(job) | who(job)
             where = [EventInfo("PositionUpdate", {"reason": "pause", **told["position"]})] if job.axes else []
             return [EventInfo("PrintPaused", told), *where, state]
         case Phase.RESUMING:
-            return [state, EventInfo("PrintResumed", _printed(job) | _who(job))]
+            return [state, EventInfo("PrintResumed", printed(job) | who(job))]
         case Phase.CANCELLING:
-            return [EventInfo("PrintCancelling", _printed(job) | _who(job)), state]
+            return [EventInfo("PrintCancelling", printed(job) | who(job)), state]
     return [state]
 
 
@@ -182,8 +182,8 @@ def _of_end(ended: PrintEnded, now: Snapshot) -> list[EventInfo]:
     job = ended.print
     time = {"time": job.elapsed}
     if ended.outcome == "done":
-        return [EventInfo("PrintDone", _printed(job) | time), _state(now)]
-    told = _stopped(job) | _who(job) | time
+        return [EventInfo("PrintDone", printed(job) | time), _state(now)]
+    told = stopped(job) | who(job) | time
     if ended.outcome == "cancelled":
         failed = EventInfo("PrintFailed", told | {"reason": "cancelled"})
         return [EventInfo("PrintCancelled", told), failed, _state(now)]
@@ -207,25 +207,6 @@ def _of_end_of_transfer(ended: TransferEnded, now: Snapshot) -> list[EventInfo]:
 
 def _sent(job: Print) -> dict[str, Any]:
     return {"local": job.source, "remote": job.file.path}
-
-
-def _printed(job: Print) -> dict[str, Any]:
-    file = job.file
-    told = {"name": file.name, "path": file.path, "origin": file.origin, "size": file.size}
-    return told if job.user is None else {**told, "owner": job.user}
-
-
-def _who(job: Print) -> dict[str, Any]:
-    return {} if job.user is None else {"user": job.user}
-
-
-def _stopped(job: Print) -> dict[str, Any]:
-    return {
-        **_printed(job),
-        "position": position_in(job.axes),
-        "fileposition": job.position,
-        "progress": None if job.completion is None else int(job.completion),
-    }
 
 
 def _state(now: Snapshot) -> EventInfo:

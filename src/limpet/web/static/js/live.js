@@ -115,7 +115,7 @@ const PLUGINS = {
         store.prompt.value = action === "show" ? { text, choices: choices ?? [] } : null;
     },
     action_command_notification({ message }) {
-        if (message) store.note(`The printer says: ${message}`);
+        if (message) store.note(`Notification: ${message}`);
     },
 };
 
