@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from limpet.sessions import IDLE_TIME, LONGEST_TIME, MAX_OF_USER, MAX_SESSIONS, Sessions
+import pytest
+
+from limpet.sessions import IDLE_TIME, LONGEST_TIME, MAX_OF_USER, MAX_SESSIONS, Sessions, mark_of
+
+DAY = 86400.0
 
 KEY = "0" * 64
 
@@ -106,3 +110,29 @@ def test_there_is_a_limit_to_the_number_of_sessions() -> None:
     assert sessions.by_token(first, 2.0) is None
     assert sessions.of_key(f"{MAX_SESSIONS - 1:064}", "_api", 2.0)
     assert len(sessions) == MAX_SESSIONS
+
+
+def test_who_is_to_be_remembered_is_known_again_after_the_next_start() -> None:
+    before, after = Sessions(), Sessions()
+    before.open("ada", "hash", 0.0, at=DAY)
+    text, session = before.open("ada", "hash", 0.0, remembered=True, at=DAY)
+    kept = before.remembered()
+    assert len(kept) == 1
+    assert text not in repr(kept)
+    assert "hash" not in {kept[0].password, kept[0].token}
+
+    after.recall(kept, 5.0, 2 * DAY)
+    found = after.by_token(text, 5.0)
+    assert found is not None
+    assert (found.user, found.csrf, found.password) == ("ada", session.csrf, mark_of("hash"))
+    assert after.remembered() == kept
+    assert after.by_token(text, LONGEST_TIME - DAY) is not None
+    assert after.by_token(text, 5.0 + LONGEST_TIME - DAY) is None
+
+
+@pytest.mark.parametrize(("at", "known"), [(LONGEST_TIME - 1, True), (LONGEST_TIME + 1, False), (-DAY, True)])
+def test_nobody_is_remembered_for_longer_than_a_month_whatever_the_clock_says(at: float, known: bool) -> None:
+    before, after = Sessions(), Sessions()
+    text, _ = before.open("ada", "hash", 0.0, remembered=True, at=0.0)
+    after.recall(before.remembered(), 0.0, at)
+    assert (after.by_token(text, 0.0) is not None) is known

@@ -59,6 +59,7 @@ async def serve(
         setup_code=setup_code,
         origins=settings.server.cors_origins,
         proxies=Proxies(settings.server.trusted_proxies),
+        remembered=file.path.with_name("sessions.json"),
     )
     runner = runner_of(build_app(fleet, access))
     await runner.setup()

@@ -1,4 +1,4 @@
-"""Who is logged in. All of it is in memory: it ends with the server."""
+"""Who is logged in. It is in memory, and ends with the server, but for those who are to be remembered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_SESSIONS = 2000
 MAX_OF_USER = 50
@@ -21,7 +23,8 @@ class Session:
     """Of a user who has logged in with a password, or of a key.
 
     `ticket` is what the push socket is told; it opens nothing else. `csrf` is what comes back with each change that
-    the session's cookie asks for. `password` is the hash that the user had: with another one the session is over.
+    the session's cookie asks for. `password` is `mark_of` what the user had: with another one the session is over.
+    `at` is when it began, in seconds since the epoch.
     """
 
     name: str
@@ -33,8 +36,19 @@ class Session:
     password: str = ""
     key: str | None = None
     remembered: bool = False
+    at: float = 0.0
     token: str = ""
     """The hash of the cookie's text; empty for the session of a key, which has no cookie."""
+
+
+class Remembered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of a session over the end of the server. Nothing in it opens anything: `token` is a hash."""
+
+    user: str
+    token: str
+    csrf: str
+    password: str
+    at: float
 
 
 class Sessions:
@@ -48,16 +62,41 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_ticket)
 
-    def open(self, user: str, password: str, now: float, *, remembered: bool = False) -> tuple[str, Session]:
-        """Starts one for a user; what his cookie is to be, which cannot be had again, and the session."""
+    def open(
+        self, user: str, password: str, now: float, *, remembered: bool = False, at: float = 0.0
+    ) -> tuple[str, Session]:
+        """Starts one for a user whose password has this hash; what his cookie is to be, which cannot be had again, and
+        the session."""
         text = secrets.token_hex(32)
         session = _new(user, now)
-        session.user, session.password, session.remembered, session.token = user, password, remembered, _hash(text)
-        mine = [each for each in self._by_ticket.values() if each.user == user]
+        session.user, session.password, session.token = user, mark_of(password), _hash(text)
+        session.remembered, session.at = remembered, at
+        self._begin(session)
+        return text, session
+
+    def remembered(self) -> tuple[Remembered, ...]:
+        """What is to be kept of those that are to be remembered."""
+        return tuple(
+            Remembered(user=each.user, token=each.token, csrf=each.csrf, password=each.password, at=each.at)
+            for each in self._by_token.values()
+            if each.remembered and each.user is not None
+        )
+
+    def recall(self, kept: Iterable[Remembered], now: float, at: float) -> None:
+        """Those that were kept go on; `at` is now, in seconds since the epoch."""
+        for each in kept:
+            # A clock that is behind what it was, as after a start without a network, makes none older.
+            session = _new(each.user, now - max(0.0, at - each.at))
+            session.user, session.password, session.token = each.user, each.password, each.token
+            session.csrf, session.remembered, session.at = each.csrf, True, each.at
+            if now - session.started < LONGEST_TIME:
+                self._begin(session)
+
+    def _begin(self, session: Session) -> None:
+        mine = [each for each in self._by_ticket.values() if each.user == session.user]
         self._close_all(mine[: max(0, len(mine) - MAX_OF_USER + 1)])
         self._keep(session)
         self._by_token[session.token] = session
-        return text, session
 
     def of_key(self, key: str, name: str, now: float) -> Session:
         """The session of the key with this hash; there is one at most."""
@@ -109,6 +148,11 @@ class Sessions:
 def _new(name: str, now: float) -> Session:
     ticket, csrf = secrets.token_hex(32), secrets.token_hex(32)
     return Session(name=name, ticket=ticket, csrf=csrf, started=now, used=now)
+
+
+def mark_of(password: str) -> str:
+    """By which it is seen that a user has another password, from the hash that is kept of it."""
+    return _hash(password)
 
 
 def _hash(text: str) -> str:

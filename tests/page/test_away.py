@@ -46,8 +46,19 @@ async def test_a_server_that_goes_away_is_told_and_the_page_comes_back_by_itself
         await it.connect()
 
 
-async def test_a_session_that_ended_with_the_server_leads_to_the_login_and_back(visit: Callable[..., Visit]) -> None:
+async def test_who_is_remembered_goes_on_after_the_server_was_started_anew(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
+        it.expected.extend(GONE)
+        await expect(it.field("Port")).to_be_visible()
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.start()
+        await it.sees("Limpet is back.")
+        await it.connect()
+
+
+async def test_a_session_that_ended_with_the_server_leads_to_the_login_and_back(visit: Callable[..., Visit]) -> None:
+    async with visit(remember=False) as it:
         it.expected.extend(GONE)
         await expect(it.field("Port")).to_be_visible()
         await it.stop()
@@ -61,7 +72,6 @@ async def test_a_session_that_ended_with_the_server_leads_to_the_login_and_back(
 
 
 async def by_key(it: Visit) -> None:
-    """A key outlives the server; a session does not."""
     await it.button("Use an API key").click()
     await it.field("API key").fill(ADMIN_KEY)
     await it.button("Log in").click()
@@ -109,7 +119,8 @@ async def test_the_overview_tells_it_too_and_comes_back(visit: Callable[..., Vis
 
 
 async def test_the_overview_leads_to_the_login_when_the_session_has_ended(visit: Callable[..., Visit]) -> None:
-    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+    settings = "\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n"
+    async with visit(remember=False, settings=settings) as it:
         it.expected.extend((*GONE, "403 (Forbidden)"))
         await expect(it.page.get_by_role("link", name="Mini")).to_be_visible()
         await it.stop()
@@ -135,6 +146,7 @@ async def test_what_is_pressed_meanwhile_says_that_nobody_answers(visit: Callabl
     async with visit() as it:
         it.expected.extend(GONE)
         await it.connect()
+        await expect(it.button("Home all")).to_be_visible()
         await it.stop()
         await it.sees("Limpet does not answer")
         await it.button("Home all").click()

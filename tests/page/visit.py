@@ -53,6 +53,7 @@ class Visit:
         users: Sequence[str] = ("ada",),
         setup: bool = False,
         logged_in: bool = True,
+        remember: bool = True,
         user: str = "ada",
         ports: Sequence[str] = (),
         size: Mapping[str, int] = DESKTOP,
@@ -71,6 +72,7 @@ class Visit:
         self._setup = setup
         self._user = user
         self._logged_in = logged_in and not setup
+        self._remember = remember
         self._ports = ports
         self._size, self._dark, self._locale, self._analyse = size, dark, locale, analyse
         self._patience = patience
@@ -91,7 +93,8 @@ class Visit:
         self.context.set_default_timeout(10_000)
         if self._logged_in:
             answer = await self.context.request.post(
-                self.client.address + "api/login", data={"user": self._user, "pass": PASSWORD, "remember": True}
+                self.client.address + "api/login",
+                data={"user": self._user, "pass": PASSWORD, "remember": self._remember},
             )
             assert answer.ok
         self.page = await self.open("/")

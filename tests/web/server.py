@@ -247,6 +247,7 @@ async def running(
         setup_code=setup_code,
         origins=loaded.server.cors_origins,
         proxies=Proxies(loaded.server.trusted_proxies),
+        remembered=file.path.with_name("sessions.json"),
     )
     app = build_app(fleet, access, times)
     runner = runner_of(app)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec import structs
 
+from limpet.users import UserStore
 from limpet.web.app import TEXTS
 from tests.web.people import DISCONNECT, FORGED, PASSWORD, World
-from tests.web.server import ADMIN_KEY
+from tests.web.server import ADMIN_KEY, log_in, running
 
 # -- sessions --
 
@@ -234,3 +236,55 @@ async def test_many_logins_at_once_neither_stop_the_server_nor_get_around_the_li
     assert statuses.count(403) <= 5
     assert statuses.count(429) >= 35
     assert slowest < 1.0
+
+
+# -- over the end of the server --
+
+
+async def test_who_is_remembered_goes_on_after_the_next_start_until_he_logs_out(tmp_path: Path) -> None:
+    UserStore(tmp_path / "users.json").add("ada", PASSWORD, groups=("admins",))
+    there = {"Host": "limpet:5000"}
+    async with running(tmp_path) as (client, _):
+        session, csrf = await log_in(client, "ada", PASSWORD, remember=True)
+        other, _ = await log_in(client, "ada", PASSWORD)
+    headers = there | {"Cookie": f"session_P5000={session}", "X-CSRF-Token": csrf}
+    kept = (tmp_path / "sessions.json").read_text()
+    assert session not in kept
+    assert (tmp_path / "sessions.json").stat().st_mode & 0o777 == 0o600
+
+    async with running(tmp_path) as (client, _):
+        gone = await client.request("GET", "/api/currentuser", headers=there | {"Cookie": f"session_P5000={other}"})
+        assert gone.json()["name"] is None
+        assert (await client.request("GET", "/api/currentuser", headers=headers)).json()["name"] == "ada"
+        assert (await client.request("POST", "/api/logout", headers=headers)).status == 200
+    async with running(tmp_path) as (client, _):
+        assert (await client.request("GET", "/api/currentuser", headers=headers)).json()["name"] is None
+
+
+async def test_a_new_password_ends_what_is_remembered_but_for_who_has_chosen_it(tmp_path: Path) -> None:
+    users = UserStore(tmp_path / "users.json")
+    users.add("ada", PASSWORD, groups=("admins",))
+    async with running(tmp_path) as (client, _):
+        other, _ = await log_in(client, "ada", PASSWORD, remember=True)
+        session, csrf = await log_in(client, "ada", PASSWORD, remember=True)
+        headers = {"Host": "limpet:5000", "Cookie": f"session_P5000={session}", "X-CSRF-Token": csrf}
+        body = msgspec.json.encode({"password": "another one", "current": PASSWORD})
+        changed = await client.request(
+            "PUT",
+            "/api/access/users/ada/password",
+            headers=headers | {"Content-Type": "application/json"},
+            body=body,
+        )
+        assert changed.status == 200
+    async with running(tmp_path) as (client, _):
+        assert (await client.request("GET", "/api/currentuser", headers=headers)).json()["name"] == "ada"
+        headers["Cookie"] = f"session_P5000={other}"
+        assert (await client.request("GET", "/api/currentuser", headers=headers)).json()["name"] is None
+
+
+async def test_a_broken_file_of_sessions_keeps_nobody_out(tmp_path: Path) -> None:
+    UserStore(tmp_path / "users.json").add("ada", PASSWORD, groups=("admins",))
+    (tmp_path / "sessions.json").write_text('[{"user": 1}')
+    async with running(tmp_path) as (client, _):
+        await log_in(client, "ada", PASSWORD, remember=True)
+    assert msgspec.json.decode((tmp_path / "sessions.json").read_bytes())[0]["user"] == "ada"

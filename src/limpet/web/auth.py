@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import re
 import time
 from collections.abc import Callable, Container, Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from msgspec import Struct
 
 from limpet.appkeys import AppRequests
+from limpet.errors import SettingsError
 from limpet.keys import Key, KeyStore
 from limpet.limits import Delays, RateLimit
 from limpet.permissions import ADMIN, ADMINS, GUESTS, USERS, permits
-from limpet.sessions import LONGEST_TIME, Session, Sessions
+from limpet.records import Records
+from limpet.sessions import LONGEST_TIME, Remembered, Session, Sessions, mark_of
 from limpet.users import User, UserStore
 from limpet.web.call import Refused
 from limpet.web.proxies import Proxies, is_secure, prefix_of
+
+log = logging.getLogger(__name__)
 
 FORBIDDEN = (
     "You don't have the permission to access the requested resource. "
@@ -33,6 +39,7 @@ KEY_NAME = "_api"
 MAX_HASHING = 8
 """Passwords that wait to be checked; each takes 16 MiB and a processor for a while."""
 MAX_SETUP_TRIES = 10
+NOT_KEPT = "nobody who is logged in now will be remembered after the next start"
 _NO_PROXIES = Proxies()
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -74,7 +81,9 @@ class Access:
         origins: Iterable[str] = (),
         proxies: Proxies = _NO_PROXIES,
         clock: Callable[[], float] = time.monotonic,
+        remembered: Path | None = None,
     ) -> None:
+        """`remembered` is the file of those who are to be known again after the next start."""
         self.keys = keys
         self.users = users
         self.sessions = Sessions()
@@ -88,6 +97,10 @@ class Access:
         self._delays = Delays()
         self._hashing = asyncio.Semaphore(1)
         self._waiting = 0
+        self._remembered = Records(remembered, Remembered, unique=("token",), loss=NOT_KEPT) if remembered else None
+        self._remembering = asyncio.Lock()
+        if self._remembered is not None:
+            self._remembered.refresh(lambda kept: self.sessions.recall(kept, self.now(), time.time()))
 
     # -- who it is --
 
@@ -124,7 +137,7 @@ class Access:
             caller = self._caller_of_key(key) if key else None
         else:
             user = self.users.get(session.user or "")
-            valid = user is not None and user.active and user.password == session.password
+            valid = user is not None and user.active and mark_of(user.password) == session.password
             caller = self.caller_of_user(user, session=session) if user and valid else None
         if caller is None:
             self.sessions.close(session)
@@ -143,6 +156,16 @@ class Access:
         """A user who has come by a key or a session of his."""
         permissions = self.users.permissions_of(user)
         return Caller(name=user.name, permissions=permissions, groups=user.groups, user=user, key=key, session=session)
+
+    async def remember(self) -> None:
+        """Keep who is to be known again after the next start; what is in the way of that is told in the log."""
+        if self._remembered is None:
+            return
+        async with self._remembering:
+            try:
+                await asyncio.to_thread(self._remembered.write, self.sessions.remembered())
+            except SettingsError as error:
+                log.warning("%s: %s", NOT_KEPT, error)
 
     # -- passwords --
 

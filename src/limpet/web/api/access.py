@@ -15,6 +15,7 @@ from msgspec import Struct
 from limpet.errors import BadRequest, NotFound
 from limpet.keys import is_key_of
 from limpet.permissions import ADMIN, ADMINS
+from limpet.sessions import mark_of
 from limpet.users import User, UserStore
 from limpet.web import auth
 from limpet.web.api.groups import Flag, Needs, is_on, needs_of
@@ -134,7 +135,9 @@ async def put_password(call: Call) -> web.StreamResponse:
     kept = await asyncio.to_thread(access.users.set_password, user.name, new.password)
     if is_own and call.caller.session is not None:
         # All other sessions of his are over.
-        call.caller.session.password = kept
+        call.caller.session.password = mark_of(kept)
+        if call.caller.session.remembered:
+            await access.remember()
     return answer(Done())
 
 

@@ -6,6 +6,7 @@ Source: the page "General information" of OctoPrint's documentation, and what Oc
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -89,9 +90,12 @@ async def _active(call: Call, name: str, password: str, remember: bool) -> web.S
     if user is None:
         raise Refused(403, auth.FORBIDDEN)
     # Never the session that the request came with: somebody else may know that one.
-    if call.caller.session is not None:
-        access.sessions.close(call.caller.session)
-    text, session = access.sessions.open(user.name, user.password, access.now(), remembered=remember)
+    before = call.caller.session
+    if before is not None:
+        access.sessions.close(before)
+    text, session = access.sessions.open(user.name, user.password, access.now(), remembered=remember, at=time.time())
+    if remember or (before is not None and before.remembered):
+        await access.remember()
     response = answer(_login(call, access.caller_of_user(user, session=session), session))
     auth.give_cookies(response, call.request, text, session)
     return response
@@ -121,6 +125,8 @@ async def post_logout(call: Call) -> web.StreamResponse:
     auth.check_not_forged(call.request, call.caller)
     if call.caller.session is not None:
         call.access.sessions.close(call.caller.session)
+        if call.caller.session.remembered:
+            await call.access.remember()
     response = answer(LoggedOut())
     auth.take_cookies(response, call.request)
     return response
