@@ -113,6 +113,14 @@ def test_the_slicers_own_times_are_taken_where_it_tells_them() -> None:
     assert max(errors(list(seen(Estimate(known, size=SIZE), HOUR)), 0.0)) < 0.01
 
 
+def test_times_that_a_slicer_does_not_tell_to_the_end_go_on_to_it() -> None:
+    left = tuple(Point(SIZE * step // 20, HOUR * (1 - step / 20)) for step in range(17))
+    known = Analysis(summary=Summary(time=HOUR, time_left=HOUR), left=left)
+    estimate = Estimate(known, size=SIZE)
+    estimate.at(1, 0.0)
+    assert estimate.at(SIZE * 9 // 10, HOUR * 0.9).seconds_left == pytest.approx(HOUR * 0.1, rel=0.05)
+
+
 def test_with_bytes_alone_it_is_a_line_and_later_an_estimate() -> None:
     estimate = Estimate(size=SIZE)
     assert estimate.at(0, 60.0) == Outlook()

@@ -160,7 +160,7 @@ def _good(past: Sequence[float]) -> list[float]:
 
 
 def _plan(analysis: Analysis | None, past: Sequence[float], size: int) -> Plan | None:
-    points = _shape(analysis)
+    points = _shape(analysis, size)
     total = total_time(analysis, past)
     if total is None:
         return None
@@ -171,12 +171,14 @@ def _plan(analysis: Analysis | None, past: Sequence[float], size: int) -> Plan |
     return Plan(points, total, "average" if past else "analysis")
 
 
-def _shape(analysis: Analysis | None) -> Sequence[Point]:
+def _shape(analysis: Analysis | None, size: int) -> Sequence[Point]:
     """How the time is spread over the file: as the slicer says, if it says so often enough, else as the model does."""
     if analysis is None:
         return ()
     left = analysis.left
     if len(left) >= DETAILED and left[0].seconds > left[-1].seconds:
+        if left[-1].seconds > 0 and left[-1].byte < size:
+            left = (*left, Point(size, 0.0))  # It has not said so to the end.
         done = accumulate((left[0].seconds - point.seconds for point in left), max, initial=0.0)
         return [Point(point.byte, seconds) for point, seconds in zip(left, islice(done, 1, None), strict=True)]
     return analysis.done if analysis.done and analysis.done[-1].seconds > 0.0 else ()
