@@ -303,7 +303,7 @@ def test_a_pause_asks_where_the_head_is_and_runs_its_script() -> None:
     assert play.job.phase is Phase.PAUSED
     assert play.job.print.axes == AXES | {"F": 600.0, "T": 0.0}
     context = play.contexts["afterPrintPaused"]
-    assert context["pause_position"] == {"x": 10.0, "y": 20.0, "z": 0.3, "e": 4.5, "f": 600.0, "t": 0.0}
+    assert context["pause_position"] == {"x": 10.0, "y": 20.0, "z": 0.3, "e": 4.5, "f": 600.0, "t": 0}
     play.job.resume(play.now)
     assert play.run() == ["M117 resumes", "G1 X2", "G1 X3", "M400", "M117 done"]
     assert play.phases() == ["Starting", "Printing", "Pausing", "Paused", "Resuming", "Printing", "Finishing"]
@@ -754,6 +754,15 @@ def test_the_script_after_a_cancel_is_told_how_far_it_was() -> None:
     nowhere = dict.fromkeys("xyzeft")
     assert event == WHICH | {"position": nowhere, "fileposition": 6, "progress": 33}
     assert play.contexts["afterPrintCancelled"]["cancel_position"] == nowhere
+
+
+def test_the_tool_of_a_pause_is_a_whole_number() -> None:
+    play = Play("T1\nG1 X1\nG1 X2\n")
+    play.until("G1 X1")
+    play.job.pause(play.now)
+    play.run()
+    context = play.contexts["afterPrintPaused"]
+    assert [str(where["t"]) for where in (context["pause_position"], context["event"]["position"])] == ["1", "1"]
 
 
 @pytest.mark.parametrize(("moved", "x"), [("", 10.0), ("G28", None)])

@@ -46,4 +46,6 @@ def stopped(job: Print) -> dict[str, Any]:
 
 def position_in(axes: Mapping[str, float]) -> dict[str, float | None]:
     """Where the head was, by OctoPrint's names; what is not known is None."""
-    return {letter: axes.get(letter.upper()) for letter in "xyzeft"}
+    where = {letter: axes.get(letter.upper()) for letter in "xyzeft"}
+    # A tool has a number: scripts send it as `T1`, not as `T1.0`.
+    return {**where, "t": int(axes["T"])} if "T" in axes else where
