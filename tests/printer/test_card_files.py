@@ -15,10 +15,28 @@ FILES = {
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("SQUARE.GCO", "SQUARE.GCO"), ("/sub/tiny.gco", "SUB/TINY.GCO"), ("tiny.gco", None), ("nope", None)],
+    [
+        ("SQUARE.GCO", "SQUARE.GCO"),
+        ("/sub/tiny.gco", "SUB/TINY.GCO"),
+        ("Calibration Cube v2.gcode", "CALIBR~1.GCO"),
+        ("sub/Calibration Cube v2.gcode", None),
+        ("tiny.gco", None),
+        ("nope", None),
+        ("", None),
+    ],
 )
 def test_a_path_is_found_in_large_and_small_letters(name: str, path: str | None) -> None:
     assert path_on_card(FILES, name) == path
+
+
+def test_a_long_name_that_two_files_have_is_no_path_of_either() -> None:
+    twins = {
+        "PART~1.GCO": (1, "part of a part.gco"),
+        "PART~2.GCO": (1, "Part of a part.gco"),
+        "A.GCO": (1, "PART~1.GCO"),
+    }
+    assert path_on_card(twins, "part of a part.gco") is None
+    assert path_on_card(twins, "part~1.gco") == "PART~1.GCO"
 
 
 @pytest.mark.parametrize(

@@ -137,3 +137,17 @@ async def test_what_was_written_to_the_card_is_not_printed_without_its_script(wi
     await eventually(told, 10.0)
     assert (await job(with_card))["state"] == "Operational"
     assert (await job(with_card))["job"]["file"]["origin"] == "sdcard"
+
+
+async def test_whoever_follows_the_answer_to_an_upload_finds_the_file_on_the_card(with_card: Client) -> None:
+    answer = await to_card(with_card, "A Long Name Of A Part.gcode")
+    place = answer.headers["Location"].removeprefix(with_card.address.rstrip("/"))
+    assert place == "/api/files/sdcard/A%20Long%20Name%20Of%20A%20Part.gcode"
+    await eventually(lambda: written(with_card), 10.0)
+
+    there = (await with_card.get(place)).json()
+    assert (there["path"], there["display"]) == ("ALONGN~1.GCO", "A Long Name Of A Part.gcode")
+    assert (await with_card.post(place, {"command": "select"})).status == 204
+    assert (await job(with_card))["job"]["file"]["path"] == "ALONGN~1.GCO"
+    assert (await with_card.post(place, {"command": "unselect"})).status == 204
+    assert (await with_card.delete(place)).status == 204

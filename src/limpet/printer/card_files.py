@@ -16,11 +16,20 @@ MAX_LONG_NAME = 60
 
 
 def path_on_card(files: CardFiles, path: str) -> str | None:
-    """The path as the printer tells it; a card does not tell large from small letters."""
+    """The path as the printer tells it; a card does not tell large from small letters. A file has its long name as
+    well, under which it may have been written: where that is no other's, it is as good."""
     if path in files:
         return path
     wanted = path.strip().lstrip("/").casefold()
-    return next((each for each in files if each.casefold() == wanted), None)
+    if (found := next((each for each in files if each.casefold() == wanted), None)) is not None:
+        return found
+    folder, _, name = wanted.rpartition("/")
+    called = [
+        each
+        for each, (_, long_name) in files.items()
+        if long_name and long_name.casefold() == name and each.rpartition("/")[0].casefold() == folder
+    ]
+    return called[0] if len(called) == 1 else None
 
 
 def _path_of(files: CardFiles, name: str) -> str | None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from limpet.errors import BadRequest, Conflict, LimpetError, NotFound
-from limpet.printer.card_files import new_name
+from limpet.printer.card_files import new_name, path_on_card
 from limpet.printer.print import SelectedFile
 from limpet.printer.state import FileDeselected, FilesChanged, FileSelected, FilesMoved, State
 from limpet.protocol.events import Event
@@ -108,6 +108,8 @@ async def _unselect(call: Call, location: str, path: str, _: dict[str, Any]) -> 
         raise Conflict("Printer is already printing, cannot unselect current file")
     if call.printer.snapshot.state is State.OPERATIONAL and selected is None:
         raise Conflict("Cannot unselect current file when there is no file selected")
+    if location == CARD:
+        path = path_on_card(call.printer.snapshot.sd_files, path) or path
     if selected is not None and path != "current" and (location, path) != (selected.origin, selected.path):
         raise BadRequest("Only the currently selected file can be unselected")
     call.printer.select(None)
