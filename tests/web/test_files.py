@@ -195,6 +195,15 @@ async def test_a_selected_file_that_is_replaced_stays_selected_with_its_new_size
     assert (await operational.get("/api/job")).json()["job"]["file"]["size"] == 6
 
 
+async def test_a_selection_is_told_once_however_often_the_file_comes(operational: Client) -> None:
+    events = operational.fleet.default.subscribe()
+    for n in range(3):
+        await operational.upload("a.gcode", b"G28\n" * (n + 1), select="true")
+    events.close()
+    told = [event.file.size async for event, _ in events if isinstance(event, FileSelected)]
+    assert told == [4, 8, 12]
+
+
 @pytest.mark.parametrize("path", ["sub/a.gcode", "sub"])
 async def test_a_selected_file_that_is_moved_or_deleted_is_selected_no_longer(operational: Client, path: str) -> None:
     for verb in ("move", "delete"):

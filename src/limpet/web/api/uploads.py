@@ -114,7 +114,8 @@ async def _keep(call: Call, store: Store, form: _Form, upload: Upload) -> web.St
         # It is kept here, too, as with OctoPrint; selected or printed is the one on the card, once it is there.
         files[CARD] = await to_card(call, new, select=selects, print=prints)
     else:
-        if selects or prints:
+        # One that was selected already is so again, and that has been told.
+        if (selects or prints) and call.printer.snapshot.selected != new:
             call.printer.select(new)
         if prints:
             await start(call, new)
