@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.web.server import Client, eventually
@@ -154,3 +156,40 @@ async def test_a_script_that_is_left_out_is_told(client: Client) -> None:
     (message,) = await notified(client)
     assert message.startswith("The script afterPrintDone: ")
     assert message.endswith(". It was left out; correct the script in the settings")
+
+
+# -- a file that is gone --
+
+GONE = (409, {"error": "a.gcode is not among the files any more; upload it again, or select another one"})
+
+
+async def answered(client: Client, command: str) -> tuple[int, object]:
+    answer = await client.post("/api/job", {"command": command})
+    return answer.status, answer.json()
+
+
+async def test_a_print_whose_file_was_taken_away_says_so(client: Client, tmp_path: Path) -> None:
+    await connected(client)
+    await client.upload("a.gcode", LONG, select="true")
+    (tmp_path / "uploads/a.gcode").unlink()
+    assert await answered(client, "start") == GONE
+    assert (await client.get("/api/job")).json()["state"] == "Operational"
+
+
+async def test_a_print_that_pauses_pauses_on_when_its_file_was_taken_away(client: Client, tmp_path: Path) -> None:
+    await printing(client)
+    assert await job(client, "pause") == 204
+    await client.until_state("Paused")
+    (tmp_path / "uploads/a.gcode").unlink()
+    assert await answered(client, "restart") == GONE
+    assert (await client.get("/api/job")).json()["state"] == "Paused"
+    assert await job(client, "pause") == 204
+    await client.until_state("Printing")
+
+
+async def test_a_print_that_was_lost_does_not_go_on_without_its_file(client: Client, tmp_path: Path) -> None:
+    await printing(client)
+    await client.accepted("disconnect")
+    await connected(client)
+    (tmp_path / "uploads/a.gcode").unlink()
+    assert await answered(client, "recover") == GONE

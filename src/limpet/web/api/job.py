@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO, TypeVar
 
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
-from limpet.errors import BadRequest, Conflict
+from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.printer.print import PrintEnded, SelectedFile
 from limpet.printer.prints import NOTHING_PAUSES
 from limpet.printer.recovery import MUST_BE, place_of
@@ -20,6 +21,8 @@ from limpet.printer.state import CLOSED, State
 from limpet.web.api.files import CARD
 from limpet.web.call import Call, Route, answer, done
 from limpet.web.shapes import JobFile, JobInfo, ProgressInfo, job, job_file, progress, state_text
+
+T = TypeVar("T")
 
 
 class LastPrint(Struct, frozen=True, kw_only=True):
@@ -125,8 +128,8 @@ async def _recover(call: Call) -> None:
     printer, ended = call.printer, call.printer.snapshot.interrupted
     if ended is None:
         raise Conflict("There is no print that was lost and could go on")
-    store, lost = call.fleet.store(printer), ended.print
-    there = await asyncio.to_thread(store.info, lost.file.path)
+    lost = ended.print
+    there = await _there(lost.file.path, call.fleet.store(printer).info)
     if (there.size, there.date) != (lost.file.size, lost.file.date):
         raise Conflict(f"{lost.file.path} is not the file any more that was being printed")
     stream = await opened(call, lost.file.path)
@@ -142,9 +145,16 @@ async def _recover(call: Call) -> None:
 
 
 async def opened(call: Call, path: str) -> BinaryIO:
-    """A stored file, to be read as it is printed."""
-    descriptor = await asyncio.to_thread(call.fleet.store(call.printer).open, path)
-    return os.fdopen(descriptor, "rb", buffering=0)
+    """A stored file, to be read as it is printed. Raises Conflict when it is not there any more."""
+    return os.fdopen(await _there(path, call.fleet.store(call.printer).open), "rb", buffering=0)
+
+
+async def _there(path: str, look: Callable[[str], T]) -> T:
+    """What `look` finds of a file that was there when it was selected."""
+    try:
+        return await asyncio.to_thread(look, path)
+    except NotFound:
+        raise Conflict(f"{path} is not among the files any more; upload it again, or select another one") from None
 
 
 _COMMANDS = ("start", "cancel", "pause", "restart", "recover")
