@@ -9,7 +9,16 @@ from msgspec import structs
 
 from limpet.errors import Fault
 from limpet.gcodefile.analysis import Summary
-from limpet.printer.print import Outcome, Phase, PhaseChanged, Print, PrintEnded, SelectedFile, TransferEnded
+from limpet.printer.print import (
+    Outcome,
+    Phase,
+    PhaseChanged,
+    Print,
+    PrintEnded,
+    PrintProgressed,
+    SelectedFile,
+    TransferEnded,
+)
 from limpet.printer.state import (
     AnalysisFinished,
     AnalysisStarted,
@@ -66,6 +75,18 @@ def names(*happened: Event) -> list[str]:
         f"{payload['state_id']}: {payload['state_string']}" if name == "PrinterStateChanged" else name
         for name, payload in told(*happened)
     ]
+
+
+def test_another_height_is_told_with_the_one_before() -> None:
+    job = Print(file=BENCHY, phase=Phase.PRINTING, started_at=0.0)
+    heights = [None, 0.2, 0.2, 0.4]
+    progress = [PrintProgressed(structs.replace(job, z=z)) for z in heights]
+    last = structs.replace(job, z=0.6, phase=Phase.FINISHING)
+
+    changes = [payload for name, payload in told(*progress, PhaseChanged(last)) if name == "ZChange"]
+
+    assert changes == [{"new": 0.2, "old": None}, {"new": 0.4, "old": 0.2}, {"new": 0.6, "old": 0.4}]
+    assert names(PrintProgressed(structs.replace(job, source="a.gcode", z=0.2))) == []
 
 
 def test_a_connection_is_told_as_octoprint_tells_it() -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from limpet.errors import Fault
 from limpet.printer.payloads import printed, stopped, who
-from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, SelectedFile, TransferEnded
+from limpet.printer.print import Phase, PhaseChanged, Print, PrintEnded, PrintProgressed, SelectedFile, TransferEnded
 from limpet.printer.prompts import Prompt
 from limpet.printer.state import (
     CLOSED,
@@ -109,7 +109,9 @@ def events_of(before: Snapshot, event: Event, now: Snapshot) -> list[EventInfo]:
         case PhaseChanged(print=job) if job.source is not None:
             return _of_transfer(before, job, now)
         case PhaseChanged(print=job):
-            return _of_phase(before, job, now)
+            return [*_of_height(before, job), *_of_phase(before, job, now)]
+        case PrintProgressed(print=job) if job.source is None:
+            return _of_height(before, job)
         case TransferEnded():
             return _of_end_of_transfer(event, now)
         case PrintEnded():
@@ -176,6 +178,11 @@ def _of_phase(before: Snapshot, job: Print, now: Snapshot) -> list[EventInfo]:
         case Phase.CANCELLING:
             return [EventInfo("PrintCancelling", printed(job) | who(job)), state]
     return [state]
+
+
+def _of_height(before: Snapshot, job: Print) -> list[EventInfo]:
+    old = None if before.print is None else before.print.z
+    return [EventInfo("ZChange", {"new": job.z, "old": old})] if job.z not in (None, old) else []
 
 
 def _of_end(ended: PrintEnded, now: Snapshot) -> list[EventInfo]:
