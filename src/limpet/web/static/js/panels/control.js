@@ -121,7 +121,7 @@ effect(() => {
     for (const rate of Object.values(rates)) rate.value = null;
 });
 
-/** A slider that sends what it is set to when it is let go. */
+/** A slider that sends what it is set to when it is let go; a finger that only scrolls the page over it sets nothing. */
 function Percentage({ label, least = 0, most, send, start, off }) {
     const rate = rates[label];
     const held = useSignal(null);
@@ -147,6 +147,7 @@ function Percentage({ label, least = 0, most, send, start, off }) {
                 aria-valuetext=${told === null ? "not set here" : percent(told / 100)}
                 onInput=${({ currentTarget }) => (held.value = Number(currentTarget.value))}
                 onChange=${({ currentTarget }) => set(Number(currentTarget.value))}
+                onPointerCancel=${() => (held.value = null)}
             />
             <${Button} small kind="quiet" disabled=${!isOperational.value} aria-label=${off ? `${label} Off` : `Reset ${label}`}
                 onClick=${() => set(start)}>${off ? "Off" : "Reset"}<//>
