@@ -88,6 +88,7 @@ async def test_an_api_key_lets_in_and_is_kept_only_if_wished(visit: Callable[...
 async def test_an_api_key_that_is_to_be_remembered_is_there_in_the_next_tab(visit: Callable[..., Visit]) -> None:
     async with visit(logged_in=False) as it:
         await it.button("Use an API key").click()
+        await expect(it.field("API key")).to_be_focused()
         await it.field("API key").fill(ADMIN_KEY)
         await it.field("Remember it on this device").check()
         await it.button("Log in").click()
@@ -128,8 +129,13 @@ async def test_an_app_that_asks_for_a_key_is_turned_away(visit: Callable[..., Vi
     async with visit() as it:
         await expect(it.field("Port")).to_be_visible()
         asked = await it.client.post("/plugin/appkeys/request", {"app": "Stranger"}, key="")
-        await it.sees("Stranger")
+        request = f"/plugin/appkeys/request/{asked.json()['app_token']}"
+        # Who closes the question has not answered it.
+        await it.sees("wants to use this printer")
+        await it.page.keyboard.press("Escape")
+        await expect(it.page.get_by_role("dialog")).to_have_count(0)
+        assert (await it.client.get(request, key="")).status == 202
+        await it.button("Answer").click()
         await it.button("Do not allow").click()
         await it.sees("Stranger gets no key.")
-        answer = await it.client.get(f"/plugin/appkeys/request/{asked.json()['app_token']}", key="")
-        assert answer.status == 404
+        assert (await it.client.get(request, key="")).status == 404

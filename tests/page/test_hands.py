@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.page.test_away import GONE
 from tests.page.visit import PHONE, Visit, expect
 
 
@@ -48,9 +49,10 @@ async def test_no_button_stays_lit_after_a_finger(visit: Callable[..., Visit]) -
     async with visit() as it:
         rules = await it.page.evaluate(
             """async () => {
-                await import(document.querySelector('script').src.replace('main.js', 'later.js')).then(({ style }) => style('more.css'));
+                const { style } = await import(document.querySelector('script').src.replace('main.js', 'later.js'));
+                await style('more.css');
                 const all = (rules, within) => [...rules].flatMap((rule) => [
-                    ...(rule.selectorText?.includes(':hover') && !within.includes('hover') ? [rule.selectorText] : []),
+                    ...(/:hover/.test(rule.selectorText) && !/hover/.test(within) ? [rule.selectorText] : []),
                     ...all(rule.cssRules ?? [], within + (rule.media?.mediaText ?? '')),
                 ]);
                 return [...document.styleSheets].flatMap((sheet) => all(sheet.cssRules, ''));
@@ -68,3 +70,49 @@ async def test_the_emergency_stop_stays_in_reach_in_a_long_dialog(visit: Callabl
         await dialog.evaluate("dialog => dialog.scrollTo(0, dialog.scrollHeight)")
         await expect(dialog.get_by_role("button", name="Save")).to_be_in_viewport()
         await expect(dialog.get_by_role("button", name="stop")).to_be_in_viewport()
+
+
+async def test_that_nobody_answers_is_seen_by_whoever_has_scrolled(visit: Callable[..., Visit]) -> None:
+    async with visit(size=PHONE) as it:
+        it.expected.extend(GONE)
+        await it.connect()
+        await it.field("Flow").evaluate("slider => slider.scrollIntoView({ block: 'center' })")
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await expect(it.text("Limpet does not answer")).to_be_in_viewport()
+
+
+async def test_a_press_beside_a_dialog_loses_nothing(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.page.goto(f"{it.client.address}#/settings/profiles")
+        await it.button("Add a profile").click()
+        await it.field("Name").fill("Mine")
+        await it.page.mouse.click(5, 5)
+        await it.page.mouse.click(5, 5)
+        await expect(it.field("Name")).to_have_value("Mine")
+        await it.page.keyboard.press("Escape")
+        await expect(it.page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_the_focus_returns_to_the_button_that_opened_a_dialog(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.client.upload("a.gcode")
+        await it.view("Files")
+        for closed_by in ("Escape", "Enter"):
+            await it.button("Delete a.gcode").press("Enter")
+            dialog = it.page.get_by_role("dialog")
+            await expect(dialog).to_be_visible()
+            await (it.page.keyboard if closed_by == "Escape" else it.button("Keep it")).press(closed_by)
+            await expect(dialog).to_have_count(0)
+            await expect(it.button("Delete a.gcode")).to_be_focused()
+
+
+async def test_connecting_by_the_keys_leaves_the_focus_in_the_view(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.field("Port").select_option("VIRTUAL")
+        await it.button("Connect").press("Enter")
+        await it.state_is("Operational")
+        await expect(it.page.get_by_role("main")).to_be_focused()
+        await it.button("Disconnect").press("Enter")
+        await expect(it.field("Port")).to_be_visible()
+        await expect(it.page.get_by_role("main")).to_be_focused()

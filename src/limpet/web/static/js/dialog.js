@@ -2,7 +2,7 @@
 
 import { html, useEffect, useId, useRef } from "../vendor/preact.js";
 import { Stop } from "./panels/stop.js";
-import { Button, Notes } from "./parts.js";
+import { Button, Notes, Notice } from "./parts.js";
 
 /** A dialog over the page; it keeps the focus, and Escape calls `onClose`. What is told in passing is under it and told in it as well. */
 export function Dialog({ title, onClose, children, kind = "" }) {
@@ -10,18 +10,18 @@ export function Dialog({ title, onClose, children, kind = "" }) {
     const id = useId();
     useEffect(() => {
         const dialog = ref.current;
+        const before = document.activeElement;
         if (!dialog.open) dialog.showModal();
         // Else it would begin with the emergency stop.
         if (!dialog.querySelector("[autofocus]")) dialog.querySelector("h2").focus();
-        return () => dialog.close();
+        return () => (before?.isConnected ? before : document.getElementById("main"))?.focus({ preventScroll: true });
     }, []);
     const cancel = (event) => {
         event.preventDefault();
         onClose();
     };
-    const outside = (event) => event.target === ref.current && onClose();
     return html`
-        <dialog class=${`dialog ${kind}`} ref=${ref} aria-labelledby=${id} onCancel=${cancel} onPointerDown=${outside}>
+        <dialog class=${`dialog ${kind}`} ref=${ref} aria-labelledby=${id} onCancel=${cancel}>
             <div class="inside">
                 <header>
                     <h2 id=${id} tabindex="-1">${title}</h2>
@@ -34,6 +34,14 @@ export function Dialog({ title, onClose, children, kind = "" }) {
         </dialog>
     `;
 }
+
+/** Reminds of a question that was put aside. */
+export const Aside = ({ title, text, onAnswer }) => html`
+    <${Notice} kind="warn" title=${title}>
+        <p>${text}</p>
+        <${Button} small onClick=${onAnswer}>Answer<//>
+    <//>
+`;
 
 /** Asks once more; `onYes` may take its time. */
 export function Confirm({ title, yes, no = "No", onYes, onNo, children, kind = "danger" }) {

@@ -4,7 +4,6 @@ import { html, render, useEffect, useErrorBoundary } from "../vendor/preact.js";
 import { mayBeKnown, namedPrinter, root } from "./api.js";
 import { later, style } from "./later.js";
 import * as live from "./live.js";
-import { Asking } from "./panels/asking.js";
 import { Printer } from "./panels/printer.js";
 import { Shell } from "./panels/shell.js";
 import { Button, Notes, Notice, Spinner } from "./parts.js";
@@ -63,7 +62,7 @@ function App() {
         <//></div>`;
     }
     if (me.value === undefined) return html`<p class="loading"><${Spinner} /></p>`;
-    return html`${me.value === null ? html`<${Arriving} key=${setupNeeded.value} />` : html`<${Home} key=${me.value.name} /><${Asking} />`}<${Notes} />`;
+    return html`${me.value === null ? html`<${Arriving} key=${setupNeeded.value} />` : html`<${Home} key=${me.value.name} />`}<${Notes} />`;
 }
 
 async function begin() {

@@ -1,6 +1,6 @@
 // The first user, and the login.
 
-import { html, useSignal } from "../../vendor/preact.js";
+import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { Mark } from "../icons.js";
 import { Form, Notice, Switch, Text } from "../parts.js";
 import { logIn, setUp, useApiKey } from "../people.js";
@@ -8,6 +8,7 @@ import { loginNote, setupNeeded } from "../store.js";
 
 export function Arriving() {
     const byKey = useSignal(false);
+    useEffect(() => document.querySelector("[autofocus]")?.focus(), [byKey.value]);
     return html`
         <main class="arriving">
             <div class="welcome">

@@ -1,6 +1,6 @@
 // Connecting: which port at which speed, and how the line is doing.
 
-import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
+import { html, signal, useEffect, useLayoutEffect, useSignal } from "../../vendor/preact.js";
 import { patch, post } from "../api.js";
 import { Confirm, later } from "../later.js";
 import { ourPrinter, refresh } from "../live.js";
@@ -29,7 +29,17 @@ export const disconnect = () =>
         await refresh.connection();
     });
 
+/** Whoever has pressed a button that is gone then, such as "Connect", goes on from here and not from the top of the page. */
+export function useFocusKept() {
+    const main = document.getElementById("main");
+    const had = main?.contains(document.activeElement);
+    useLayoutEffect(() => {
+        if (had && document.activeElement === document.body) main.focus({ preventScroll: true });
+    });
+}
+
 export function Connection() {
+    useFocusKept();
     const known = connection.value;
     if (!known) return html`<${Card} title="Connection" kind="connection"><p class="soft">…</p><//>`;
     const { current } = known;

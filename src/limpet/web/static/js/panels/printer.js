@@ -4,7 +4,7 @@ import { html, useEffect } from "../../vendor/preact.js";
 import { later } from "../later.js";
 import { Spinner } from "../parts.js";
 import { connection, isOperational, lastPrint } from "../store.js";
-import { Connection } from "./connection.js";
+import { Connection, useFocusKept } from "./connection.js";
 
 const load = () => import("./desk.js").then((found) => found.Desk);
 /** Whoever only connects a printer need not wait for what comes after. */
@@ -12,6 +12,7 @@ const Desk = later(load);
 const Last = later(() => import("./job.js").then((found) => found.Last), true);
 
 export function Printer() {
+    useFocusKept();
     useEffect(() => {
         load().catch(() => {});
     }, []);

@@ -2,8 +2,8 @@
 
 import { html, useSignal } from "../../vendor/preact.js";
 import { post } from "../api.js";
-import { Dialog } from "../dialog.js";
-import { attempt, Button, Notice } from "../parts.js";
+import { Aside, Dialog } from "../dialog.js";
+import { attempt, Button } from "../parts.js";
 import { may, prompt } from "../store.js";
 
 const PATH = "/api/plugin/action_command_prompt";
@@ -14,10 +14,7 @@ export function Prompt() {
     if (!asked) return null;
     // Closing is no answer: the printer waits for one.
     if (aside.value === asked) {
-        return html`<div class="away"><${Notice} kind="warn" title="The printer asks">
-            <p>${asked.text}</p>
-            <${Button} small onClick=${() => (aside.value = null)}>Answer<//>
-        <//></div>`;
+        return html`<${Aside} title="The printer asks" text=${asked.text} onAnswer=${() => (aside.value = null)} />`;
     }
     const choose = async (choice) => {
         if (await attempt(() => post(PATH, { command: "select", choice }))) prompt.value = null;

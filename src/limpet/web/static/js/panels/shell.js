@@ -9,6 +9,7 @@ import { logOut } from "../people.js";
 import { route } from "../route.js";
 import { awaySince, flags, isPrinting, may, me, printers, prompt, state } from "../store.js";
 import { duration } from "../words.js";
+import { Asking } from "./asking.js";
 import { Stop } from "./stop.js";
 import { Uploads } from "./uploads.js";
 
@@ -38,8 +39,7 @@ export const Shell = ({ printer, children }) => html`
             </div>
         </div>
     </header>
-    <${Away} />
-    ${printer && prompt.value && html`<${Prompt} />`}
+    <div class="away"><${Away} />${printer && prompt.value && html`<${Prompt} />`}<${Asking} /></div>
     <main id="main" tabindex="-1">${children}</main>
     ${printer && html`<${Uploads} />`}
 `;
@@ -117,7 +117,7 @@ function Away() {
     }, [since]);
     if (!since || now - since < 1_000) return null;
     return html`
-        <div class="away" role="alert">
+        <div role="alert">
             <${Notice} kind="warn" title="Limpet does not answer">
                 <p>
                     For ${duration((now - since) / 1000)} now; what is shown here is how things were then.
