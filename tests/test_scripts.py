@@ -68,6 +68,7 @@ def test_the_scripts_of_an_octoprint_come_to_what_they_came_to_there(profile: Pr
         ),
         ("G1 Z{{ [last_position.z + 10, printer_profile.volume.height]|min }}", ["G1 Z12.0"]),
         ("{% for n in range(3) %}\nM117 {{ n }}\n{% endfor %}", ["M117 0", "M117 1", "M117 2"]),
+        ("{% if 1 %}G1 Z5{% endif %}\nM117 up\n{% set n = 1 %}\nM84", ["G1 Z5", "M117 up", "M84"]),
         ("{% set far = 10 %}G1 X{{ far * 2 }}", ["G1 X20"]),
         ("M117 {{ nothing_known }}!", ["M117 !"]),
     ],
@@ -159,7 +160,7 @@ def test_what_every_script_may_refer_to_is_there() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("G28\n{% if x %}\nG1", "line 3: unexpected end of template"),
+        ("G28\n{% if x %}\nG1", "line 2: unexpected end of template"),
         ("G28\n{{ x|eval }}", "line 2: no filter named 'eval'"),
         ("G28\nM117 \ud800", "line 2: half a character"),
         ("G28\n{{ 1 }} \x00", "line 2: a command is one line without control characters"),

@@ -125,7 +125,7 @@ def _environment() -> Environment:
             raise SecurityError(f"a range is at most {MAX_RANGE} numbers")
         return numbers
 
-    environment = Held(trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment = Held(autoescape=False)
     filters = {name: environment.filters[name] for name in _FILTERS}
     environment.filters = filters | {"format": _formatted, "join": _joined}
     environment.globals = {"range": _range}
