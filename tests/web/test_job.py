@@ -149,6 +149,15 @@ async def test_a_print_whose_first_script_fails_is_not_started_and_that_is_told(
     assert (await client.get("/api/job")).json()["state"] == "Operational"
 
 
+async def test_an_upload_to_be_printed_is_kept_when_the_script_before_prints_fails(client: Client) -> None:
+    await connected(client, beforePrintStarted="G1 Z{{ last_position.z + 5 }}")
+    answer = await client.upload("a.gcode", LONG, print="true")
+
+    assert (answer.status, answer.json()["error"].split(":")[0]) == (409, "The script beforePrintStarted")
+    job = (await client.get("/api/job")).json()
+    assert (job["state"], job["job"]["file"]["path"]) == ("Operational", "a.gcode")
+
+
 async def test_a_script_that_is_left_out_is_told(client: Client) -> None:
     await connected(client, afterPrintDone="M117 {{ 1 + last_position.z }}")
     await client.upload("a.gcode", b"G4 P1\n", print="true")
