@@ -362,6 +362,16 @@ async def test_a_print_that_loses_its_printer_fails_with_the_reason_and_never_go
         assert play.printer.snapshot.print is None
 
 
+async def test_a_print_that_klipper_refuses_line_by_line_is_not_done_but_failed_with_klippers_reason() -> None:
+    async with playing(instant=True, firmware="klipper") as play:
+        play.start("\n".join(["G1 X1", "M112", *MOVES[:50]]))
+        end = await play.end()
+        assert (end.outcome, end.code) == ("failed", "firmware_halted")
+        assert end.message == "The firmware has halted: Shutdown due to M112 command"
+        assert end.print.line >= 1
+        assert len(play.sent) < 10
+
+
 async def test_a_printer_that_is_unplugged_from_a_port_ends_the_print(link: Path) -> None:
     async with (
         printer_at(link, returns_after=0.2),

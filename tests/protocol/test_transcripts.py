@@ -10,6 +10,7 @@ from limpet.protocol.events import (
     ActionRequested,
     BusyReported,
     CapabilityReported,
+    ErrorReported,
     Event,
     FirmwareHalted,
     FirmwareIdentified,
@@ -43,13 +44,22 @@ def test_a_session_hears_every_line_in_pieces_of_any_size(path: Path, chunk: int
         session.receive_data(data[start : start + chunk], 1.0)
     heard = [event.line for event in events(session) if isinstance(event, LineReceived)]
     lines = [line for line in data.decode().replace("\r", "\n").split("\n") if line.strip()]
-    # A firmware that halts ends the session; what it says afterwards is not heard.
-    halted = next((n for n, line in enumerate(lines, 1) if _halts(line)), len(lines))
-    assert heard == lines[:halted]
+    assert heard == lines[: _until_halted(lines)]
 
 
-def _halts(line: str) -> bool:
-    return any(isinstance(event, FirmwareHalted) for event in events_of(line))
+def _until_halted(lines: list[str]) -> int:
+    """A firmware that halts and says why ends the session; what it says afterwards is not heard."""
+    halted = False
+    for number, line in enumerate(lines, 1):
+        for event in events_of(line):
+            match event:
+                case FirmwareHalted(tells_why=False):
+                    halted = True
+                case FirmwareHalted():
+                    return number
+                case ErrorReported() if halted:
+                    return number
+    return len(lines)
 
 
 class Recorded:
@@ -111,12 +121,34 @@ def test_the_greeting_opens_a_session_with_every_recorded_firmware(recording: st
 
 def test_klipper_opens_a_session_although_its_recording_has_no_hello() -> None:
     printer = Recorded(read(FOLDER / "klipper.txt"))
+    printer.answers[b"STATUS"] = b"// Klipper state: Ready\nok\n"
+    assert SessionOpened("Klipper") in _greeted(printer)
+
+
+@pytest.mark.parametrize(
+    ("recording", "reason"),
+    [
+        ("klipper", "Shutdown due to M112 command"),
+        ("klipper-config-error", "Unknown temperature sensor 'simth'"),
+    ],
+)
+def test_klipper_that_does_nothing_is_told_as_halted_with_its_reason_and_not_as_ready(
+    recording: str, reason: str
+) -> None:
+    printer = Recorded(read(FOLDER / f"{recording}.txt"))
+    printer.answers.setdefault(b"STATUS", printer.answers.get(b"G28", b""))
+    heard = _greeted(printer)
+    assert heard[-1] == SessionEnded("firmware_halted", reason)
+    assert SessionOpened("Klipper") not in heard
+
+
+def _greeted(printer: Recorded) -> list[Event]:
     printer.answers[b"N0 M110 N0*125"] = b"ok\n"
     session = Session(0.0)
     session.handle_timer(0.0)
-    session.receive_data(printer.answer(session.data_to_send()), 0.0)
-    session.receive_data(printer.answer(session.data_to_send()), 0.0)
-    assert SessionOpened("Klipper") in events(session)
+    while data := session.data_to_send():
+        session.receive_data(printer.answer(data), 0.0)
+    return events(session)
 
 
 def _all(recording: str) -> list[Event]:

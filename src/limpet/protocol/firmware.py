@@ -15,7 +15,8 @@ class Firmware:
     `marker` is looked for in FIRMWARE_NAME, in lower case. `resend_ok` is how long to wait, in seconds, for
     the `ok` that follows a `Resend:` before going on without it (some builds never send one). `checks_order`:
     it refuses a line whose number is not the next one, so that a line may be written again on a mere guess.
-    `has_macros`: commands that no table knows may take minutes.
+    `has_macros`: commands that no table knows may take minutes. `tells_state`: asked STATE_QUESTION, it says
+    whether it is ready, and why not; M115 and M105 it answers all the same, and each move that it refuses gets an ok.
     """
 
     family: str
@@ -23,15 +24,17 @@ class Firmware:
     resend_ok: float = 0.5
     checks_order: bool = True
     has_macros: bool = False
+    tells_state: bool = False
 
 
 UNKNOWN = Firmware("unknown", "")
+STATE_QUESTION = b"STATUS\n"
 
 FIRMWARES = (
     # Prusa's name contains "based on Marlin" and Klipper may imitate others: the special ones come first.
     Firmware("Prusa", "prusa"),
     # It takes numbers and checksums and looks at neither; its line is a pseudo-terminal, which loses nothing.
-    Firmware("Klipper", "klipper", checks_order=False, has_macros=True),
+    Firmware("Klipper", "klipper", checks_order=False, has_macros=True, tells_state=True),
     # It drops a line with a wrong checksum without a word, and does not look at the number (Duet, StringParser.cpp).
     Firmware("RepRapFirmware", "reprapfirmware", checks_order=False, has_macros=True),
     Firmware("Smoothie", "smoothie"),

@@ -5,7 +5,8 @@ The rows are tried in order and the first that matches speaks; an `ok` may carry
 whatever the line is.
 
 Sources: recordings of Marlin, Prusa, Repetier, Teacup and Klipper; the RepRap wiki's "G-code" page; Marlin
-`queue.cpp`, `M115.cpp`, `temperature.cpp`; Smoothieware and RepRapFirmware documentation.
+`queue.cpp`, `M115.cpp`, `temperature.cpp`; which messages Klipper's `klippy` has (`gcode.py`, `error_mcu.py`,
+`verify_heater.py`); Smoothieware and RepRapFirmware documentation.
 """
 
 from __future__ import annotations
@@ -59,12 +60,25 @@ _NOISE = "".join(map(chr, [*range(0x20), *range(0x7F, 0x100)]))
 # A host that pauses on these words would pause a print for a damaged line; a host that ignores the
 # others would print on with cold heaters. Hence two lists.
 _REJECTED = re.compile(r"checksum|line number|no line|expected line|format error|last line", re.IGNORECASE)
+_KLIPPER_HALTED = (
+    r"(?:heater \S+ not heating at expected rate|shutdown due to\b|firmware shutdown:|(?:previous )?mcu '.*?' shutdown|"
+    r"lost communication with mcu|mcu protocol error)"
+)
 _HALTED = re.compile(
-    r"kill\(\) called|printer halted|printer is halted|printer stopped|system stopped|"
-    r"thermal runaway|heating failed|klipper state: shutdown|(?:min|max)temp\b|shutdown due to|"
-    r"lost communication with mcu|mcu '.*' shutdown",
+    r"kill\(\) called|printer halted|printer is (?:halted|shutdown)|printer stopped|system stopped|"
+    r"thermal runaway|heating failed|(?:min|max)temp\b|shutdown due to|"
+    r"lost communication with mcu|mcu '.*' shutdown|^" + _KLIPPER_HALTED,
     re.IGNORECASE,
 )
+# A comment may be anything, also what a person has written: it has to begin with a halt.
+_HALTED_COMMENT = re.compile(_KLIPPER_HALTED, re.IGNORECASE)
+# How Klipper ends the reason for which it does nothing any more; after that it has only "!!" and the reason again.
+_HALTED_SOMEHOW = re.compile(
+    r"(?:klipper state: shutdown|printer is (?:shutdown|halted)|error configuring printer)$", re.IGNORECASE
+)
+_KLIPPER_STARTS = re.compile(r"(?:klipper state: disconnect|printer is not ready)$", re.IGNORECASE)
+# Words of a person or names of files, as firmware puts them into a complaint.
+_QUOTED = re.compile(r"(?<!\w)(['\"]).*?\1")
 
 
 def without_noise(line: str) -> str:
@@ -130,7 +144,7 @@ def _error(match: Match[str]) -> Iterator[Event]:
     message = match.group(1).strip()
     if not message:
         yield FirmwareHalted("it answers !! to everything")  # Smoothie, until M999.
-    elif _HALTED.search(message):
+    elif _HALTED.search(_QUOTED.sub("''", message)):
         yield FirmwareHalted(message)
     elif _REJECTED.search(message):
         yield LineRejected(message, _last_line(message))
@@ -154,8 +168,12 @@ def _comment(match: Match[str]) -> Iterator[Event]:
     text = match.group(1).strip()
     if text.startswith("action:"):
         yield ActionRequested(text.removeprefix("action:").strip())
-    elif _HALTED.search(text):
+    elif _HALTED_COMMENT.match(text):
         yield FirmwareHalted(text)
+    elif _HALTED_SOMEHOW.match(text):
+        yield FirmwareHalted(text, tells_why=False)
+    elif _KLIPPER_STARTS.match(text):
+        yield BootReported(text)
 
 
 def _busy(match: Match[str]) -> Iterator[Event]:

@@ -11,10 +11,11 @@ Its rules:
 - An idle line is asked M105 now and then, and at once when reports that used to come have stopped coming. While the
   printer writes what it gets to a file on its card nothing is asked: the question would be in the file.
 - A printer has to prove itself before the session opens: it acknowledges our hello and answers M115 with a
-  firmware name, or it asks for the very line that we damaged on purpose.
+  firmware name, or it asks for the very line that we damaged on purpose. Klipper does so with its machine dead: it is
+  asked for its state, too, and greeted again while it starts.
 - It listens before it speaks where a boot loader may be listening too: a byte would keep a board in there.
 
-    GREETING -> IDENTIFYING -> OPEN -> ENDED
+    GREETING -> IDENTIFYING -> OPEN -> (HALTED, if it does not say why) -> ENDED
                     |  ^         |
                CHALLENGING   (reset) -> GREETING
 """
@@ -52,7 +53,7 @@ from limpet.protocol.events import (
     TemperaturesReported,
 )
 from limpet.protocol.figures import Figures
-from limpet.protocol.firmware import UNKNOWN, Firmware, firmware_named
+from limpet.protocol.firmware import STATE_QUESTION, UNKNOWN, Firmware, firmware_named
 from limpet.protocol.patience import POLL_INTERVAL_CARD, POLL_INTERVAL_REPORTED, until_poll
 from limpet.protocol.replies import events_of, without_noise
 from limpet.protocol.stream import Stream
@@ -69,6 +70,8 @@ IDENTIFY_TIME = 3.0
 CHALLENGE_TIME = 1.5
 QUIET = 0.3
 """Seconds of silence after which no late `ok` of an earlier hello is expected any more."""
+WHY_TIME = 2.0
+"""Seconds for which the reason of a halt is waited for; Klipper is busy for up to one more after a halt."""
 WRONG_RATE_TIME = 3.0
 """A rate is called wrong when this much time has brought little but unreadable bytes."""
 
@@ -86,6 +89,7 @@ class _State(Enum):
     IDENTIFYING = auto()
     CHALLENGING = auto()
     OPEN = auto()
+    HALTED = auto()
     ENDED = auto()
 
 
@@ -165,6 +169,8 @@ class Session:
                 return min(self._phase_ends, self._greeting_ends, self._stream.deadline or self._phase_ends)
             case _State.OPEN:
                 return self._stream.deadline or (None if self._is_saving else self._poll_at())
+            case _State.HALTED:
+                return self._phase_ends
 
     def next_event(self) -> Event | None:
         return self._events.popleft() if self._events else None
@@ -237,6 +243,10 @@ class Session:
 
     def handle_timer(self, now: float) -> None:
         """The deadline has come (or not yet: calling too early does nothing)."""
+        if self._state is _State.HALTED:
+            if now >= self._phase_ends:
+                self._end("firmware_halted", self._halted_as)
+            return
         if self._state in (_State.GREETING, _State.IDENTIFYING, _State.CHALLENGING):
             self._greet(now)
         if self._stream.handle_timer(now):
@@ -265,6 +275,7 @@ class Session:
         self._unasked_at = now - UNASKED_TIME - 1
         self._familiar = False
         self._complaint: str | None = None
+        self._halted_as = ""
         self._firmware_name: str | None = None
         self._phase_ends = self._greeting_ends
         self._forget_lines(now)
@@ -302,9 +313,13 @@ class Session:
 
     def _greet_again(self, now: float) -> None:
         self._go(_State.GREETING)
-        self._hello_at = max(now, self._hello_sent + 0.2)
+        self._hello_at = self._next_hello(now)
         self._hellos = self._oks = 0
         self._forget_lines(now)
+
+    def _next_hello(self, now: float) -> float:
+        """The soonest; a printer that is not ready is asked again and again."""
+        return max(now, self._hello_sent + 0.2)
 
     def _extend_greeting(self, until: float) -> None:
         limit = self._greeting_started + self._greeting_time + GREETING_TIME
@@ -315,6 +330,7 @@ class Session:
         self._go(_State.IDENTIFYING)
         self._phase_ends = now + IDENTIFY_TIME
         self._asked_in = self._pieces
+        self._asked_state_in = -1
         self._forget_lines(now)
         self._ask("M115", now)
 
@@ -327,6 +343,8 @@ class Session:
     def _open_when_quiet(self, now: float) -> None:
         if self._state is not _State.IDENTIFYING or self._firmware_name is None or self._stream.in_flight:
             return
+        if self._asked_state_in == self._pieces:
+            return  # It was on its way before our question was.
         if self._oks > self._hellos:
             self._open_or_challenge(now)
         else:
@@ -334,10 +352,14 @@ class Session:
 
     def _open_or_challenge(self, now: float) -> None:
         # Whoever has told its name unasked has not answered our question by telling it again.
-        if self._firmware_name is not None and now - self._unasked_at > UNASKED_TIME:
-            self._open(now)
-        else:
+        if self._firmware_name is None or now - self._unasked_at <= UNASKED_TIME:
             self._challenge(now)
+        elif firmware_named(self._firmware_name).tells_state and self._asked_state_in < 0:
+            self._asked_state_in = self._pieces
+            self._phase_ends = now + IDENTIFY_TIME
+            self._write(STATE_QUESTION)
+        else:
+            self._open(now)
 
     def _open(self, now: float) -> None:
         name = self._firmware_name or ""
@@ -387,7 +409,7 @@ class Session:
         self._events.append(LineReceived(line))
         readable = without_noise(line)
         if readable == line and self._state is _State.GREETING and not self._hellos:
-            self._hello_at = now  # A boot loader does not talk.
+            self._hello_at = self._next_hello(now)  # A boot loader does not talk.
         of_list = self._card_list.read(readable)
         for event in events_of(readable) if of_list is None else of_list:
             self._events.append(event)
@@ -397,6 +419,8 @@ class Session:
         match event:
             case _ if self._state is _State.ENDED:
                 pass
+            case _ if self._state is _State.HALTED:
+                self._on_last_words(event)
             case Acknowledged(line_number=number, buffer_free=free):
                 if free is not None:
                     self._stream.learn_room(free)
@@ -443,10 +467,27 @@ class Session:
                 self._on_boot(message, now)
             case ErrorReported(message=message):
                 self._complaint = message
+            case FirmwareHalted(message=message, tells_why=False):
+                self._ask_why(message, now)
             case FirmwareHalted(message=message):
                 self._end("firmware_halted", message)
             case OtherDeviceHeard(what=what) if self._state is _State.GREETING and not self._oks:
                 self._end("not_a_printer", what)
+
+    def _ask_why(self, message: str, now: float) -> None:
+        """Nothing else is sent any more; without an answer, `message` is all that is known."""
+        self._go(_State.HALTED)
+        self._halted_as = message
+        self._phase_ends = now + WHY_TIME
+        self._out.clear()
+        self._write(STATE_QUESTION)
+
+    def _on_last_words(self, event: Event) -> None:
+        match event:
+            case FirmwareHalted(tells_why=False):
+                pass
+            case FirmwareHalted(message=why) | ErrorReported(message=why) | LineRejected(message=why):
+                self._end("firmware_halted", why)
 
     def _on_report(self, now: float) -> None:
         if self._reported_at is not None:
@@ -480,11 +521,11 @@ class Session:
             self._begin_greeting(now)
             self._events.append(PrinterRestarted(message, lost))
         elif self._state in (_State.IDENTIFYING, _State.CHALLENGING):
-            self._go(_State.GREETING)
-            self._forget_lines(now)
+            self._firmware_name = None
+            self._greet_again(now)  # What it acknowledges now is none of our hellos.
         # A banner proves that the board is starting: give it time, and do not wait for the next hello.
         self._extend_greeting(now + BOOT_TIME)
-        self._hello_at = min(self._hello_at, max(now, self._hello_sent + 0.2))
+        self._hello_at = min(self._hello_at, self._next_hello(now))
 
     # -- lines --
 

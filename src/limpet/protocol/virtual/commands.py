@@ -188,6 +188,10 @@ def report_every(name: str) -> Handler:
     return handler
 
 
+def report_klipper_state(machine: Machine, _: str) -> None:
+    machine.say("// Klipper state: Ready")
+
+
 def report_position(machine: Machine, _: str) -> None:
     machine.say(machine.position_report())
 
@@ -306,6 +310,7 @@ HANDLERS: dict[str, Handler] = {
     "M302": cold_extrusion,
     "M999": restart,
     **dict.fromkeys(("FIRMWARE_RESTART", "RESTART"), restart_klipper),
+    "STATUS": report_klipper_state,
     "M113": busy_interval,
     **dict.fromkeys(("M500", "M501", "M502", "M503"), settings),
 }

@@ -230,7 +230,7 @@ PRINTERS = {
     ),
     "klipper": Firmware(
         name="Klipper",
-        letters="GMTFR",
+        letters="GMTFRS",
         m115="ok FIRMWARE_NAME:{firmware_name} FIRMWARE_VERSION:v0.13.0-730-g84104bbbd",
         temperatures="klipper",
         position="X:{X:.3f} Y:{Y:.3f} Z:{Z:.3f} E:{E:.3f}",
