@@ -680,6 +680,22 @@ def test_unreadable_bytes_are_counted() -> None:
     assert session.figures.unreadable_bytes - before == 2
 
 
+def test_what_was_not_to_be_read_before_the_printer_was_known_is_no_fault_of_the_line() -> None:
+    session = Session(0.0)
+    # The second time because the board has restarted.
+    for now, counted in ((0.0, 0), (20.0, 2)):
+        session.receive_data(b"\x80\xff\xfe" * 20 + b"\n", now)
+        after(session, now + 2)
+        session.receive_data(b"ok\n", now + 2)
+        session.receive_data(b"FIRMWARE_NAME:Marlin 2.1.2\nok\n", now + 2)
+        after(session, now + 3)
+        assert SessionOpened("Marlin 2.1.2") in events(session)
+        assert session.figures.unreadable_bytes == counted
+        session.receive_data(b"ok T:20 /0\n\x80\xff\n", now + 3)
+        assert session.figures.unreadable_bytes == counted + 2
+        session.receive_data(b"start\n", 20.0)
+
+
 _SAYINGS = st.sampled_from(
     b"ok|ok N3|ok 2|Resend: 1|Resend: 3|rs 0|start|wait|busy: x|Error:checksum, Last Line: 2|T:1 /2||\xff\xfe".split(
         b"|"

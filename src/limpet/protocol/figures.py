@@ -19,6 +19,7 @@ class Figures:
         """Times that something had to be written again."""
         self.bytes_received = 0
         self.unreadable_bytes = 0
+        """Without those of a greeting that went well."""
         self.heard_at = now
         """When something was last heard that can be read."""
         self._round_trips: deque[float] = deque(maxlen=SAMPLES)

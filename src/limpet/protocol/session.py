@@ -272,6 +272,7 @@ class Session:
         self._oks = 0
         self._last_ok = 0
         self._asked_in = -1
+        self._noise_before = self.figures.unreadable_bytes
         self._unasked_at = now - UNASKED_TIME - 1
         self._familiar = False
         self._complaint: str | None = None
@@ -364,6 +365,8 @@ class Session:
     def _open(self, now: float) -> None:
         name = self._firmware_name or ""
         self._stream.firmware = firmware_named(name)
+        # What came while the rate was sought, or while the board booted, says nothing about the line.
+        self.figures.unreadable_bytes = self._noise_before
         self._go(_State.OPEN)
         self._events.append(SessionOpened(name))
         if not name:
