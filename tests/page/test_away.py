@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.page.visit import Visit, expect
+from tests.page.visit import QUICK, Visit, expect
 from tests.web.people import PASSWORD
 from tests.web.server import ADMIN_KEY
 
@@ -58,13 +58,15 @@ async def test_who_is_remembered_goes_on_after_the_server_was_started_anew(visit
 
 
 async def test_a_session_that_ended_with_the_server_leads_to_the_login_and_back(visit: Callable[..., Visit]) -> None:
-    async with visit(remember=False) as it:
+    async with visit(remember=False, settings=QUICK + "\n[printers.big]\nname = 'Big'\n") as it:
         it.expected.extend(GONE)
         await expect(it.field("Port")).to_be_visible()
         await it.stop()
+        await expect(it.page).to_have_title("No answer – Big")
         await it.sees("Limpet does not answer")
         await it.start()
         await it.sees("Your session has ended")
+        await expect(it.page).to_have_title("Limpet")
         await it.field("User").fill("ada")
         await it.field("Password").fill(PASSWORD)
         await it.button("Log in").click()

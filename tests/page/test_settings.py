@@ -23,6 +23,7 @@ async def test_a_second_printer_is_added_and_both_are_seen(visit: Callable[..., 
         await expect(it.page.get_by_role("heading", name="Printers")).to_be_visible()
         await it.page.get_by_role("link", name="The Big One").click()
         await expect(it.page).to_have_url(it.client.address + "p/the-big-one/")
+        await expect(it.page).to_have_title("Offline – The Big One")
         await it.button("Connect").click()
         await it.state_is("Operational")
         await it.page.get_by_label("Limpet, all printers").click()
@@ -121,6 +122,8 @@ async def test_from_the_overview_a_printer_is_added_and_from_a_phone_it_is_found
     visit: Callable[..., Visit],
 ) -> None:
     async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n", size=PHONE) as it:
+        await expect(it.page.get_by_role("link", name="Mini")).to_be_visible()
+        await expect(it.page).to_have_title("Limpet")
         await it.page.get_by_role("link", name="Add a printer").click()
         # A name without Latin letters has an address as well.
         await it.field("Name").fill("Принтер")

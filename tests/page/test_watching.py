@@ -164,8 +164,11 @@ async def test_what_the_printer_asks_is_answered_by_a_button(visit: Callable[...
         await it.wrote("M876 S1")
         await expect(it.page.get_by_role("dialog")).to_have_count(0)
 
-        await it.client.post("/api/printer/command", {"command": "!!DEBUG:action_custom notification Nozzle is clean"})
-        await it.sees("The printer says: Nozzle is clean")
+        said = {"command": "!!DEBUG:action_custom notification Nozzle is clean"}
+        for command in (said, {"command": "!!DEBUG:action_custom notification Ready"}, said):
+            await it.client.post("/api/printer/command", command)
+        # What is said again is there once.
+        await expect(it.page.locator(".note")).to_have_text(["Notification: Ready", "Notification: Nozzle is clean"])
 
 
 async def test_the_layer_of_a_print_is_shown(visit: Callable[..., Visit]) -> None:

@@ -1,7 +1,7 @@
 // Who we are: recognised by a key or a session, logged in, logged out.
 
 import { Failure, forgetKey, get, hasKey, post, useKey } from "./api.js";
-import { loginNote, me, setupNeeded } from "./store.js";
+import { awaySince, loginNote, me, setupNeeded } from "./store.js";
 
 const PATIENCE = 5_000;
 let isLeaving = false;
@@ -15,6 +15,7 @@ export async function recognise() {
         if (me.value) loginNote.value = "Your session has ended, perhaps because Limpet was started anew. Please log in again.";
         else if (hasKey()) loginNote.value = "The API key that was kept here is no longer valid.";
         me.value = null;
+        awaySince.value = 0;
     } else if (who.name !== me.value?.name || who.permissions.join() !== me.value.permissions.join()) {
         setupNeeded.value = false;
         me.value = who;

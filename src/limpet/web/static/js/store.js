@@ -74,7 +74,8 @@ let lastNote = 0;
 /** Tell something for a while; `kind` is "good" or "bad". */
 export function note(text, kind = "good") {
     const id = ++lastNote;
-    notes.value = [...notes.value.slice(-3), { id, text, kind }];
+    // What is said again is there once.
+    notes.value = [...notes.value.filter((each) => each.text !== text).slice(-3), { id, text, kind }];
     setTimeout(() => dismiss(id), kind === "bad" ? 12_000 : 4_000);
 }
 

@@ -1,8 +1,9 @@
 // The tab: its title and icon tell how far the print is.
 
 import { effect } from "../vendor/preact.js";
+import { namedPrinter } from "./api.js";
 import { ourPrinter } from "./live.js";
-import { awaySince, fraction, isPrinting, printers, state } from "./store.js";
+import { awaySince, fraction, me, printers, state } from "./store.js";
 import { percent } from "./words.js";
 
 const icon = document.getElementById("icon");
@@ -11,10 +12,13 @@ const COLOR = "#0d8a80";
 let drawn = null;
 
 effect(() => {
-    const done = fraction.value;
-    const name = printers.value && ourPrinter()?.name;
-    const what = isPrinting.value && done !== null ? `${percent(done)} – ${state.value.text}` : state.value.text;
-    document.title = [awaySince.value ? "No answer" : what, name && name !== "default" ? name : "Limpet"].filter(Boolean).join(" – ");
+    const somebody = me.value !== null;
+    const done = somebody ? fraction.value : null;
+    const { text } = state.value;
+    // The overview is of no printer in particular.
+    const name = (namedPrinter || printers.value?.length === 1) && ourPrinter()?.name;
+    const what = awaySince.value ? "No answer" : done === null ? text : `${percent(done)} – ${text}`;
+    document.title = somebody ? [what, name && name !== "default" ? name : "Limpet"].filter(Boolean).join(" – ") : "Limpet";
     draw(done === null ? null : Math.round(done * 50));
 });
 
