@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.page.visit import Visit, expect
+from tests.web.server import ADMIN_KEY
 
 EVIL = "<img src=x onerror=window.evil=1>.gcode"
 
@@ -24,6 +26,8 @@ async def test_files_are_found_printed_and_deleted(visit: Callable[..., Visit]) 
         await expect(it.button("Delete bracket.gcode")).to_be_visible()
         await expect(it.button("Delete benchy.gcode")).to_have_count(0)
         await it.button("Print bracket.gcode").click()
+        assert "G28" not in await it.lines()
+        await it.button("Print").click()
         await it.sees("bracket.gcode is printed.")
 
         await it.view("Files")
@@ -47,6 +51,42 @@ async def test_a_folder_is_made_and_files_go_where_one_is(visit: Callable[..., V
         await it.field("New place and name").fill("b.gcode")
         await it.page.get_by_label("New place and name").press("Enter")
         await it.eventually(lambda: (it.folder / "uploads/b.gcode").exists())
+
+
+async def test_back_leads_out_of_a_folder_and_the_address_into_it(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.client.upload("deep.gcode", path="100% #1/%41&=")
+        await it.view("Files")
+        inside = it.button("Delete deep.gcode")
+        for name in ("100% #1", "%41&="):
+            await it.page.get_by_role("button", name=f"{name} 1 inside").click()
+        await expect(inside).to_be_visible()
+        await it.page.reload()
+        await expect(inside).to_be_visible()
+        await it.page.go_back()
+        await expect(it.button("Delete %41&=")).to_be_visible()
+        await it.page.go_back()
+        await expect(it.button("Delete 100% #1")).to_be_visible()
+        await it.page.goto(f"{it.client.address}#/files/%zz")
+        await it.sees("There is no such folder.")
+
+
+async def test_who_may_not_add_files_is_not_asked_to(visit: Callable[..., Visit]) -> None:
+    async with visit(users=("ada", "bob"), user="bob") as it:
+        # What is asked for while the groups change.
+        it.expected.append("403 (Forbidden)")
+        body = b'{"active": true, "groups": ["readonly"]}'
+        headers = {"X-Api-Key": ADMIN_KEY, "Content-Type": "application/json"}
+        assert (await it.client.request("PUT", "/api/access/users/bob", headers=headers, body=body)).status == 200
+        await it.page.goto(f"{it.client.address}#/files")
+        await it.page.reload()
+        await it.sees("Nothing here yet.")
+        await expect(it.text(re.compile("Drop a file"))).to_have_count(0)
+        await it.client.post("/api/connection", {"command": "connect", "port": "VIRTUAL"})
+        await it.view("Printer")
+        await it.sees("No file is selected.")
+        await expect(it.text(re.compile("Drop one"))).to_have_count(0)
+        await expect(it.text("Choose a file")).to_have_count(0)
 
 
 async def test_a_file_is_downloaded(visit: Callable[..., Visit]) -> None:

@@ -5,11 +5,12 @@ import { base, blob, get, hasKey, inPath, post, remove, upload } from "../api.js
 import { Confirm, Dialog } from "../dialog.js";
 import { Icon } from "../icons.js";
 import { attempt, Button, Card, Facts, Form, Spinner, Text } from "../parts.js";
+import { folder } from "../route.js";
 import { filesChanged, flags, isOperational, isPrinting, job, may, note } from "../store.js";
 import { date, duration, since, size } from "../words.js";
 import { command, filamentOf } from "./job.js";
 import { Thumbnail } from "./thumbnail.js";
-import { folder, UploadButton } from "./uploads.js";
+import { UploadButton } from "./uploads.js";
 
 const PAGE = 100;
 const CARD = "sdcard";
@@ -21,6 +22,7 @@ const ORDERS = {
 };
 const compare = new Intl.Collator(undefined, { numeric: true }).compare;
 const titleOf = (entry) => entry.display ?? entry.name;
+const enter = (path) => (location.hash = `#/files/${inPath(path)}`);
 const addressOf = (entry) => `/api/files/${entry.origin}/${inPath(entry.path)}`;
 
 export function Files() {
@@ -64,7 +66,7 @@ export function Files() {
                 : html`<ul class="entries">
                       ${sorted.slice(0, shown.value).map((entry) => html`<${Entry} key=${entry.origin + entry.path} entry=${entry} />`)}
                   </ul>`}
-            ${sorted?.length === 0 && html`<p class="soft empty">${search ? "Nothing is called so." : "Nothing here yet. Drop a file on this page to upload it."}</p>`}
+            ${sorted?.length === 0 && html`<p class="soft empty">${search ? "Nothing is called so." : !here ? "There is no such folder." : `Nothing here yet.${may("FILES_UPLOAD") ? " Drop a file on this page to upload it." : ""}`}</p>`}
             ${sorted?.length > shown.value &&
             html`<${Button} onClick=${() => (shown.value += PAGE)}>Show more<//>`}
             ${tree.value && html`<p class="soft small">${size(tree.value.free)} free of ${size(tree.value.total)}</p>`}
@@ -98,11 +100,11 @@ function Trail({ path }) {
     if (!parts.length) return null;
     return html`
         <nav class="trail row" aria-label="Folder">
-            <button type="button" class="link" onClick=${() => (folder.value = "")}>All files</button>
+            <button type="button" class="link" onClick=${() => enter("")}>All files</button>
             ${parts.map((part, at) => {
                 const to = parts.slice(0, at + 1).join("/");
                 return html`<span aria-hidden="true">/</span>
-                    <button type="button" class="link" aria-current=${to === path ? "location" : undefined} onClick=${() => (folder.value = to)}>${part}</button>`;
+                    <button type="button" class="link" aria-current=${to === path ? "location" : undefined} onClick=${() => enter(to)}>${part}</button>`;
             })}
         </nav>
     `;
@@ -113,7 +115,7 @@ function Entry({ entry }) {
     const close = () => (open.value = "");
     const isFolder = entry.type === "folder";
     const selected = job.value.file?.path === entry.path && job.value.file?.origin === entry.origin;
-    const look = () => (isFolder ? (folder.value = entry.path) : (open.value = "details"));
+    const look = () => (isFolder ? enter(entry.path) : (open.value = "details"));
     return html`
         <li class=${`entry ${isFolder ? "folder" : ""} ${selected ? "selected" : ""}`}>
             <button type="button" class="open" onClick=${look}>
@@ -124,10 +126,14 @@ function Entry({ entry }) {
                 </span>
             </button>
             ${!isFolder && may("PRINT") && may("FILES_SELECT") &&
-            html`<${Button} icon="play" label=${`Print ${titleOf(entry)}`} disabled=${!isOperational.value || isPrinting.value} onClick=${() => print(entry)} />`}
+            html`<${Button} icon="play" label=${`Print ${titleOf(entry)}`} disabled=${!isOperational.value || isPrinting.value} onClick=${() => (open.value = "print")} />`}
             ${may("FILES_DELETE") &&
             html`<${Button} icon="trash" kind="quiet" label=${`Delete ${titleOf(entry)}`} onClick=${() => (open.value = "delete")} />`}
             ${open.value === "details" && html`<${Details} entry=${entry} onClose=${close} onDelete=${() => (open.value = "delete")} />`}
+            ${open.value === "print" &&
+            html`<${Confirm} title=${`Print ${titleOf(entry)}?`} yes="Print" no="Not now" kind="main" onNo=${close} onYes=${() => print(entry)}>
+                <p>The printer begins at once. Is the bed empty?</p>
+            <//>`}
             ${open.value === "delete" &&
             html`<${Confirm}
                 title=${`Delete ${titleOf(entry)}?`}

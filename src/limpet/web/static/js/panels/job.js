@@ -49,10 +49,10 @@ export function Last() {
 }
 
 const NoFile = () => html`
-    <p class="soft">No file is selected. Drop one anywhere on this page, or choose one that is there.</p>
+    <p class="soft">No file is selected.${may("FILES_UPLOAD") && " Drop one anywhere on this page to upload it."}</p>
     <div class="row">
         ${may("FILES_UPLOAD") && html`<${UploadButton} select=${true} kind="main" />`}
-        ${may("FILES_LIST") && html`<a class="button" href="#/files">Choose a file</a>`}
+        ${may("FILES_LIST") && may("FILES_SELECT") && html`<a class="button" href="#/files">Choose a file</a>`}
     </div>
 `;
 

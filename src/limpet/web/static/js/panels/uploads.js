@@ -5,11 +5,9 @@ import { upload } from "../api.js";
 import { Bar, Button } from "../parts.js";
 import { isOperational, isPrinting, may, note } from "../store.js";
 import { percent } from "../words.js";
-import { route } from "../route.js";
+import { folder, route } from "../route.js";
 
 const KINDS = ".gcode,.gco,.g";
-/** Into which folder of the list files are put now. */
-export const folder = signal("");
 const underWay = signal([]);
 let last = 0;
 
@@ -74,7 +72,7 @@ export function Uploads() {
             above.value = false;
             const inList = route.value[0] === "files";
             send(event.dataTransfer.files, {
-                path: inList ? folder.value : "",
+                path: folder.value,
                 select: !inList && isOperational.value && !isPrinting.value,
             });
         };
