@@ -110,6 +110,15 @@ async def test_what_limpet_has_can_be_set_and_is_kept(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    ["", "/webcam/?action=stream", "192.168.1.5:8080/a", "http://pi:8080/a?b=c:d", "rtsp://u:p@cam/1", "webrtc://pi/a"],
+)
+async def test_the_address_of_a_camera_may_be(client: Client, address: str) -> None:
+    answer = await client.post("/api/settings", {"webcam": {"streamUrl": address}})
+    assert (answer.status, answer.json()["webcam"]["streamUrl"]) == (200, address)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         [],
@@ -118,6 +127,9 @@ async def test_what_limpet_has_can_be_set_and_is_kept(folder: Path) -> None:
         {"appearance": {"color": "plaid"}},
         {"appearance": {"name": "x" * 65}},
         {"webcam": {"flipH": "yes"}},
+        {"webcam": {"streamUrl": "javascript:alert(1)"}},
+        {"webcam": {"snapshotUrl": " Java\tScript:alert(1)"}},
+        {"webcam": {"streamUrl": "data:text/html,x"}},
     ],
 )
 async def test_what_cannot_be_is_refused_and_changes_nothing(client: Client, body: Any) -> None:

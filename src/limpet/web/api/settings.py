@@ -5,6 +5,7 @@ Source: what OctoPrint 1.11.8 answers. Of the rest of its settings nothing is to
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -152,6 +153,8 @@ async def post_settings(call: Call) -> web.StreamResponse:
             raise BadRequest(f"{section}.{key} is invalid")
         if path == ("appearance", "color") and value not in COLORS:
             raise BadRequest(f"{section}.{key} is invalid")
+        if section == "webcam" and isinstance(value, str) and not _is_address(value):
+            raise BadRequest("The address of a camera begins with http, https, rtsp or webrtc, or with a /")
         changes[path] = value
     scripts = _scripts(call, body.get("scripts"))
     if scripts:
@@ -159,6 +162,13 @@ async def post_settings(call: Call) -> web.StreamResponse:
     if changes:
         await call.fleet.change(changes)
     return answer(settings_of(call.fleet, call.printer))
+
+
+def _is_address(text: str) -> bool:
+    """Whether a page may show what is there: a script can be an address as well."""
+    # Browsers pass over what cannot be seen.
+    scheme = re.match("([a-z][a-z0-9+.-]*):", re.sub(r"[\x00-\x20]", "", text.lower()))
+    return scheme is None or scheme[1] in _SCHEMES
 
 
 def _scripts(call: Call, part: Any) -> dict[str, str | None]:
@@ -174,6 +184,7 @@ def _scripts(call: Call, part: Any) -> dict[str, str | None]:
     }
 
 
+_SCHEMES = ("http", "https", "rtsp", "rtsps", "webrtc", "webrtcs")
 _WRITABLE: tuple[tuple[str, str, KeyPath, type], ...] = (
     ("appearance", "name", ("appearance", "name"), str),
     ("appearance", "color", ("appearance", "color"), str),
