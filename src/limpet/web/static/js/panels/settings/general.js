@@ -61,11 +61,14 @@ function Camera({ known }) {
 function Scripts({ scripts }) {
     const names = [...new Set([...Object.keys(WORDS), ...Object.keys(scripts)])];
     const name = useSignal(names[0]);
+    /** What was typed and is not saved yet, by name. */
+    const drafts = useSignal(new Map());
+    const label = (of) => `${WORDS[of] ?? of}${drafts.value.has(of) ? " (not saved)" : ""}`;
     return html`
         <${Card} title="Scripts of this printer">
             <p class="soft">G-code that is sent by itself at certain moments; placeholders are those of OctoPrint.</p>
-            <${Choice} label="When" value=${name} options=${names.map((each) => [each, WORDS[each] ?? each])} />
-            <${Script} key=${name.value} name=${name.value} text=${scripts[name.value]} />
+            <${Choice} label="When" value=${name} options=${names.map((each) => [each, label(each)])} />
+            <${Script} key=${name.value} name=${name.value} saved=${scripts[name.value] ?? ""} drafts=${drafts} />
         <//>
     `;
 }
@@ -82,13 +85,18 @@ const WORDS = {
     afterToolChange: "After a tool change",
 };
 
-function Script({ name, text }) {
-    const value = useSignal(text ?? "");
+function Script({ name, saved, drafts }) {
+    const text = drafts.value.get(name) ?? saved;
+    const send = async () => {
+        await save({ scripts: { gcode: { [name]: text } } });
+        if (drafts.value.get(name) === text) drafts.value = new Map([...drafts.value].filter(([each]) => each !== name));
+    };
+    const type = ({ currentTarget }) => (drafts.value = new Map(drafts.value).set(name, currentTarget.value));
     return html`
-        <${Form} label="Script" submit="Save" onSubmit=${() => save({ scripts: { gcode: { [name]: value.value } } })}>
+        <${Form} label="Script" submit="Save" onSubmit=${send}>
             <div class="field">
                 <label for="script">G-code</label>
-                <textarea id="script" rows="8" spellcheck=${false} value=${value.value} onInput=${({ currentTarget }) => (value.value = currentTarget.value)}></textarea>
+                <textarea id="script" rows="8" spellcheck=${false} value=${text} onInput=${type}></textarea>
             </div>
         <//>
     `;

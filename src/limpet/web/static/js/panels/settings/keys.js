@@ -28,7 +28,7 @@ function Told({ text }) {
 }
 
 function Own() {
-    const made = useSignal(null);
+    const [made, ending] = [useSignal(null), useSignal(false)];
     const path = `/api/access/users/${encodeURIComponent(me.value.name)}/apikey`;
     const make = () => attempt(async () => (made.value = (await post(path, {})).apikey));
     const end = () =>
@@ -42,9 +42,13 @@ function Own() {
             ${made.value && html`<${Told} text=${made.value} />`}
             <div class="row">
                 <${Button} icon="key" onClick=${make}>Make a new key<//>
-                <${Button} kind="quiet" onClick=${end}>End it<//>
+                <${Button} kind="quiet" onClick=${() => (ending.value = true)}>End it<//>
             </div>
         <//>
+        ${ending.value &&
+        html`<${Confirm} title="End your API key?" yes="End it" onYes=${end} onNo=${() => (ending.value = false)}>
+            <p>Whatever uses it cannot get in any more until it is given a new one.</p>
+        <//>`}
     `;
 }
 
