@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.page.visit import PHONE, Visit, expect
+from tests.page.visit import PHONE, QUICK, Visit, expect
 from tests.web.people import PASSWORD
-from tests.web.server import printer_at
+from tests.web.server import ADMIN_KEY, printer_at
 
 
 async def test_a_second_printer_is_added_and_both_are_seen(visit: Callable[..., Visit]) -> None:
@@ -17,7 +17,9 @@ async def test_a_second_printer_is_added_and_both_are_seen(visit: Callable[..., 
         await it.field("Name").fill("The Big One")
         await it.field("Port of the printer").select_option("VIRTUAL")
         await it.button("Save").click()
-        await it.sees("Saved.")
+        # The settings go on beside the one that was there.
+        await expect(it.page).to_have_url(it.client.address + "p/default/#/settings/printers")
+        await expect(it.card("Printers")).to_contain_text("The Big One")
 
         await it.page.goto(it.client.address)
         await expect(it.page.get_by_role("heading", name="Printers")).to_be_visible()
@@ -35,6 +37,27 @@ async def test_an_address_of_no_printer_says_so(visit: Callable[..., Visit]) -> 
     async with visit() as it:
         page = await it.open("/p/nope/")
         await expect(page.get_by_text("There is no such printer")).to_be_visible()
+
+
+async def test_the_page_of_a_printer_that_is_removed_says_so(visit: Callable[..., Visit]) -> None:
+    async with visit(settings="\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+        it.expected.extend(("WebSocket connection", "404 (Not Found)"))
+        await it.page.goto(it.client.address + "p/big/")
+        await it.state_is("Offline")
+        headers = {"X-Api-Key": ADMIN_KEY}
+        assert (await it.client.request("DELETE", "/api/limpet/printers/big", headers=headers)).status == 204
+        await it.sees("There is no such printer")
+        await it.page.wait_for_timeout(1500)
+        await expect(it.text("Limpet does not answer")).to_have_count(0)
+
+
+async def test_the_list_of_printers_is_as_they_are(visit: Callable[..., Visit]) -> None:
+    async with visit(settings=QUICK + "\n[printers.mini]\nname = 'Mini'\n[printers.big]\nname = 'Big'\n") as it:
+        await it.page.goto(it.client.address + "p/mini/#/settings/printers")
+        listed = it.card("Printers").get_by_role("listitem").filter(has_text="Big")
+        await expect(listed).to_contain_text("Offline")
+        await it.client.post("/p/big/api/connection", {"command": "connect", "port": "VIRTUAL"})
+        await expect(listed).to_contain_text("Operational")
 
 
 async def test_a_profile_is_changed(visit: Callable[..., Visit]) -> None:
@@ -73,7 +96,13 @@ async def test_a_key_is_made_and_shown_once(visit: Callable[..., Visit]) -> None
         await it.section("Keys")
         await it.button("Make a new key").click()
         key = await it.page.locator(".notice .mono").inner_text()
+        await it.button("End it").click()
+        await it.page.keyboard.press("Escape")
         assert (await it.client.get("/api/version", key=key)).status == 200
+        await it.button("End it").click()
+        await it.page.get_by_role("dialog").get_by_role("button", name="End it").click()
+        await it.sees("Your key is no longer valid.")
+        assert (await it.client.get("/api/version", key=key)).status == 403
 
         await it.field("Name of the program").fill("slicer")
         await it.button("Make a key").click()
@@ -112,10 +141,16 @@ async def test_a_script_is_written(visit: Callable[..., Visit]) -> None:
         await scripts.get_by_role("button", name="Save").click()
         await expect(scripts.get_by_role("alert")).to_be_visible()
         await it.field("G-code").fill("M117 done")
+        # What is typed and not saved is there when one comes back.
+        await it.field("When").select_option("Before a print")
+        await expect(it.field("G-code")).not_to_have_value("M117 done")
+        await it.field("When").select_option("When a print is done (not saved)")
+        await expect(it.field("G-code")).to_have_value("M117 done")
         await scripts.get_by_role("button", name="Save").click()
         await it.sees("Saved.")
         gcode = (await it.client.get("/api/settings")).json()["scripts"]["gcode"]
         assert gcode["afterPrintDone"] == "M117 done"
+        await expect(it.field("When").get_by_role("option", name="not saved", include_hidden=True)).to_have_count(0)
 
 
 async def test_from_the_overview_a_printer_is_added_and_from_a_phone_it_is_found_again(

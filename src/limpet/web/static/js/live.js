@@ -50,7 +50,11 @@ export function start() {
     }
     push = listen(ticket, {
         open: isBack,
-        away: () => (store.awaySince.value ||= Date.now()),
+        away() {
+            store.awaySince.value ||= Date.now();
+            // It may be only the printer that has gone.
+            if (namedPrinter) refresh.printers();
+        },
         history(content) {
             temperatures.clear();
             take(content);
@@ -65,7 +69,7 @@ export function start() {
         push?.atOnce();
         refresh.connection();
     });
-    setInterval(() => !document.hidden && !store.awaySince.value && refresh.connection(), LINK_INTERVAL);
+    setInterval(() => push && !document.hidden && !store.awaySince.value && refresh.connection(), LINK_INTERVAL);
 }
 
 /** From now on the lines on the wire are wanted; the newest come at once. */
@@ -151,7 +155,13 @@ export const refresh = {
         store.keep(store.connection, content);
         if (had !== content.current.printerProfile) refresh.profile();
     }),
-    printers: asked("/api/limpet/printers", "STATUS", ({ printers }) => store.keep(store.printers, printers)),
+    printers: asked("/api/limpet/printers", "STATUS", ({ printers }) => {
+        store.keep(store.printers, printers);
+        if (!push || ourPrinter()) return;
+        push.close();
+        push = null;
+        store.awaySince.value = 0;
+    }),
     settings: asked("/api/settings", "SETTINGS_READ", (content) => store.keep(store.settings, content)),
     lastPrint: asked("/api/job", "STATUS", ({ lastPrint }) => store.keep(store.lastPrint, lastPrint ?? null)),
     prompt: asked("/api/plugin/action_command_prompt", "PLUGIN_ACTION_COMMAND_PROMPT_INTERACT", ({ text, choices }) => {

@@ -11,13 +11,18 @@ import { clock, duration, heaterName, percent, whole } from "../words.js";
 const INTERVAL = 2_000;
 const AT_WORK = ["Starting", "Printing", "Printing from SD", "Resuming", "Finishing"];
 
-export function Overview() {
+/** The push tells of one printer; where others are shown, all are asked for. */
+export function useFreshPrinters() {
     useEffect(() => {
         const look = () => !document.hidden && refresh.printers();
         look();
         const timer = setInterval(look, INTERVAL);
         return () => clearInterval(timer);
     }, []);
+}
+
+export function Overview() {
+    useFreshPrinters();
     // Settings are shown beside a printer; those of the server are the same beside each.
     const settings = `${pageOf(printers.value.find((each) => each.default).id)}#/settings`;
     return html`

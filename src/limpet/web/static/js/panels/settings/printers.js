@@ -1,12 +1,13 @@
 // The printers: added, changed and removed while Limpet runs.
 
 import { html, useSignal } from "../../../vendor/preact.js";
-import { pageOf, patch, post, remove } from "../../api.js";
+import { namedPrinter, pageOf, patch, post, remove } from "../../api.js";
 import { Confirm, Dialog } from "../../dialog.js";
 import { refresh } from "../../live.js";
 import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { route } from "../../route.js";
 import { connection, note, printers } from "../../store.js";
+import { useFreshPrinters } from "../overview.js";
 import { idOf } from "./ids.js";
 
 const RESETS = [
@@ -16,6 +17,7 @@ const RESETS = [
 ];
 
 export function Printers() {
+    useFreshPrinters();
     const open = useSignal(route.value[2] === "add" ? { add: true } : null);
     const all = printers.value ?? [];
     const close = () => {
@@ -77,12 +79,15 @@ function Printer({ printer, onClose }) {
             const first = asDefault.value && !printer.default ? { default: true } : {};
             await patch(`/api/limpet/printers/${id}`, { ...common, reconnect: reconnect.value, reset: reset.value, ...first });
         } else {
+            const first = printers.value.find((each) => each.default);
             await post("/api/limpet/printers", { id, ...common });
+            // From now on the overview is at the root, and the settings are beside a printer.
+            if (!namedPrinter) return location.assign(`${pageOf(first.id)}#/settings/printers`);
         }
         await refresh.printers();
         await refresh.connection();
         note("Saved.");
-        onClose();
+        return onClose();
     };
     return html`
         <${Dialog} title=${printer ? printer.name : "A new printer"} onClose=${onClose}>
