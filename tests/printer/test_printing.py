@@ -362,6 +362,17 @@ async def test_a_print_that_loses_its_printer_fails_with_the_reason_and_never_go
         assert play.printer.snapshot.print is None
 
 
+async def test_a_heater_fault_of_a_duet_stops_the_print_with_its_words_and_position() -> None:
+    fault = "Heating fault on heater 1, temperature excursion exceeded 15.0C"
+    async with playing(instant=True, firmware="reprapfirmware") as play:
+        play.start("\n".join(["G1 X1", f"!!DEBUG:send Error: {fault}", *MOVES[:50]]))
+        end = await play.end()
+        assert (end.outcome, end.code) == ("failed", "firmware_halted")
+        assert end.message == f"The firmware has halted: {fault}"
+        assert end.print.line >= 1
+        assert len(play.sent) < 10
+
+
 async def test_a_print_that_klipper_refuses_line_by_line_is_not_done_but_failed_with_klippers_reason() -> None:
     async with playing(instant=True, firmware="klipper") as play:
         play.start("\n".join(["G1 X1", "M112", *MOVES[:50]]))

@@ -166,6 +166,26 @@ def test_klipper_that_is_restarted_has_lost_what_was_under_way(said: bytes) -> N
     assert not session.ready
 
 
+# -- other firmware --
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "heating fault on heater 1, temperature rising too slowly",
+        "Heating fault on heater 1, temperature excursion exceeded 15.0\xb0C",
+        "Temperature reading fault on heater 0: short-circuit in sensor",
+        "Heater 1 fault: temperature excursion exceeded 15.0\xb0C (target 210.0\xb0C, actual 190.1\xb0C)",
+        "Heater 12 fault: failed to read sensor: sensor open circuit",
+        "MINTEMP or MAXTEMP triggered on T. Check your temperature sensors!",
+        "Temperature runaway on T (delta temp 20.3), HALT asserted, TURN POWER OFF - reset or M999 required",
+        "Temperature took too long to be reached on B, HALT asserted, TURN POWER OFF - reset or M999 required",
+    ],
+)
+def test_a_heater_fault_is_a_halt_with_its_words(fault: str) -> None:
+    assert events_of(f"Error: {fault}") == (FirmwareHalted(fault),)
+
+
 # -- what is no halt --
 
 
@@ -185,6 +205,8 @@ def test_klipper_that_is_restarted_has_lost_what_was_under_way(said: bytes) -> N
         "File opened:printer is shutdown.gcode Size:350",
         "Thermal Runaway.gcode 1234",
         "Current file: Printer halted.gco",
+        "echo:Heater 1 fault",
+        "Emergency stop button is on the left",
     ],
 )  # fmt: skip
 def test_words_of_a_person_and_names_of_files_halt_nothing(line: str) -> None:
@@ -198,6 +220,8 @@ def test_words_of_a_person_and_names_of_files_halt_nothing(line: str) -> None:
         "Error on 'M117 thermal runaway': missing S",
         'M98: File "0:/macros/system stopped.g" not found',
         "Unable to parse move 'G1 X1 printer is shutdown'",
+        "M570: Heater 1 allowed excursion 15.0C, fault trigger time 5.0s",
+        "Filament error on extruder 1: no filament",
         "Must home axis first: 10.000 10.000 0.000 [0.000]",
     ],
 )

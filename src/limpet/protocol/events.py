@@ -164,7 +164,7 @@ class ErrorReported(Event, frozen=True):
 
 
 class FirmwareHalted(Event, frozen=True):
-    """The firmware has stopped for safety and obeys nothing until it is reset.
+    """The firmware has stopped for safety, and mostly obeys nothing until it is reset.
 
     Without `tells_why` the message says no more than that; the reason is in what the firmware says next, if anywhere.
     """

@@ -6,7 +6,8 @@ whatever the line is.
 
 Sources: recordings of Marlin, Prusa, Repetier, Teacup and Klipper; the RepRap wiki's "G-code" page; Marlin
 `queue.cpp`, `M115.cpp`, `temperature.cpp`; which messages Klipper's `klippy` has (`gcode.py`, `error_mcu.py`,
-`verify_heater.py`); Smoothieware and RepRapFirmware documentation.
+`verify_heater.py`); Smoothieware and RepRapFirmware documentation; which
+heater faults RepRapFirmware has (1.x `PID.cpp`, 2 and 3 `LocalHeater.cpp`, from 3.4 on `Event.cpp`).
 """
 
 from __future__ import annotations
@@ -64,10 +65,13 @@ _KLIPPER_HALTED = (
     r"(?:heater \S+ not heating at expected rate|shutdown due to\b|firmware shutdown:|(?:previous )?mcu '.*?' shutdown|"
     r"lost communication with mcu|mcu protocol error)"
 )
+# Duet's boards go on with one heater off; a print that goes on with them is spoilt.
+_HEATER_FAULT = r"(?:(?:heating|temperature reading) fault on heater \d|heater \d+ fault\b)"
 _HALTED = re.compile(
     r"kill\(\) called|printer halted|printer is (?:halted|shutdown)|printer stopped|system stopped|"
-    r"thermal runaway|heating failed|(?:min|max)temp\b|shutdown due to|"
-    r"lost communication with mcu|mcu '.*' shutdown|^" + _KLIPPER_HALTED,
+    r"thermal runaway|temperature runaway|heating failed|halt asserted|(?:min|max)temp\b|shutdown due to|"
+    r"lost communication with mcu|mcu '.*' shutdown|"
+    rf"^{_KLIPPER_HALTED}|^{_HEATER_FAULT}",
     re.IGNORECASE,
 )
 # A comment may be anything, also what a person has written: it has to begin with a halt.
@@ -316,7 +320,7 @@ _ROWS = (
     _row(r"(?:t\d{0,2}|b|c):\s*-?(?:[\d.]|nan|inf)", _temperatures),
     _row(r"target(extr|bed)(\d{0,2}):\s*(-?[\d.]+|nan)$", _repetier_target),
     # Complaints.
-    _row(r"(fatal:.*|emergency stop.*)", _fatal),
+    _row(r"(fatal:.*|emergency stop(?:!| requested).*)", _fatal),
     _row(r"(?:error:|!!)(.*)", _error),
     _row(r"//(.*)", _comment),
     # Facts about the printer.
