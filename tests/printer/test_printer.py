@@ -143,13 +143,14 @@ async def test_a_tag_comes_back_with_the_acknowledgement(printer: Printer) -> No
     ]
 
 
-async def test_an_m112_goes_out_at_once_whatever_waits(printer: Printer) -> None:
+@pytest.mark.parametrize("stop", ["M112", "N1 M112*32", "M112 ; now"])
+async def test_an_m112_goes_out_at_once_whatever_waits(printer: Printer, stop: str) -> None:
     await connected(printer, **TO_VIRTUAL)
     await answered(printer)
     events = printer.subscribe()
     printer.send("G4 P50", *["M117 waits"] * (MAX_QUEUED - 1))
     printer.send("M117 waits")
-    printer.send("M112")
+    printer.send(stop)
     await eventually(lambda: printer.snapshot.state is not State.OPERATIONAL)
     lines = (await sent(events)).splitlines()
     assert "G4 P50" in lines[0]

@@ -1,6 +1,6 @@
 import pytest
 
-from limpet.protocol.commands import MAX_COMMAND_LENGTH, checksum, clean, code_of, number_line
+from limpet.protocol.commands import MAX_COMMAND_LENGTH, checksum, clean, code_of, is_emergency_stop, number_line
 
 
 def test_a_line_has_a_number_and_the_xor_of_what_stands_before_the_star() -> None:
@@ -20,7 +20,34 @@ def test_comments_and_outer_blanks_are_not_sent() -> None:
     assert clean("; only a comment") == ""
 
 
-@pytest.mark.parametrize("command", ["G1 X1\nM112", "G1\rX1", "M117 \x00"])
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("N1 M112*32", "M112"),
+        ("n12 G1 X1 * 7 ; to the right", "G1 X1"),
+        ("N3G28", "G28"),
+        ("N4", ""),
+        ("NEXT_LAYER N=4", "NEXT_LAYER N=4"),
+        ("M117 2*3", "M117 2*3"),
+    ],
+)
+def test_the_number_of_a_line_goes_and_its_checksum_with_it(line: str, command: str) -> None:
+    assert clean(line) == command
+
+
+@pytest.mark.parametrize(
+    "command", ["M112", " m112 ; now", "N1 M112*32", "n7m112", "M 112", "M0112", "M112 P0", "M112*35", "M112;"]
+)
+def test_an_emergency_stop_is_known_however_it_is_written(command: str) -> None:
+    assert is_emergency_stop(command)
+
+
+@pytest.mark.parametrize("command", ["M1120", "M112.1", "G1 M112", "M117 M112", "N112", "; M112", "M12", ""])
+def test_what_is_no_emergency_stop_is_not_taken_for_one(command: str) -> None:
+    assert not is_emergency_stop(command)
+
+
+@pytest.mark.parametrize("command", ["G1 X1\nM112", "G1\rX1", "M117 \x00", ";\nM112", "G1 X1 ; to the right\rM112"])
 def test_a_command_cannot_smuggle_in_a_second_one(command: str) -> None:
     with pytest.raises(ValueError, match="one line"):
         clean(command)

@@ -198,10 +198,10 @@ async def test_a_printer_that_is_still_greeted_takes_an_emergency_stop_and_nothi
         ):
             refused = await client.post("/api/printer/command", body)
             assert said(refused) == (409, "Printer is not operational")
-        for stop in ({"command": "M112"}, {"commands": ["m112"]}):
+        for stop in ({"command": "M112"}, {"commands": ["m112"]}, {"command": "N1 M112*32"}):
             assert (await client.post("/api/printer/command", stop)).status == 204
         lines = [line for _, line in client.fleet.default.recent]
-        assert lines.count("> M112") == 2
+        assert lines.count("> M112") == 3
 
 
 async def test_offsets_are_told_and_leave_what_is_set_at_the_controls_as_it_is(bench: Client) -> None:
@@ -268,6 +268,8 @@ async def test_a_released_card_is_not_ready_and_an_initialised_one_is(bench: Cli
         ("printhead", {"command": "feedrate", "factor": 1001}, "1001 % is not from 1 to 1000 %"),
         ("sd", {"command": "format"}, "command is invalid"),
         ("command", {"command": "M117\nM112"}, "a command is one line without control characters"),
+        ("command", {"command": ";\nM112"}, "a command is one line without control characters"),
+        ("command", {"commands": ["G28", "G1 X1 ; right\nM112"]}, "a command is one line without control characters"),
         ("command", {"command": "G1 X" + "1" * 300}, "a command is at most 256 bytes"),
         ("command", {"commands": ["M117", 5]}, "commands is invalid"),
         ("command", {"commands": ["M105"] * (MAX_QUEUED + 1)}, f"commands has more than {MAX_QUEUED} lines"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 
 from limpet.protocol.commands import clean
@@ -14,8 +13,6 @@ LOW = 500
 MAX_LINE = 1 << 20
 """Bytes of the longest line; slicers write comments of some KB."""
 
-_NUMBERED = re.compile(rb"[Nn]\s*\d+\s*")
-_CHECKSUM = re.compile(rb"\s*\*\s*\d*\s*$")
 _BINARY_GCODE = b"GCDE"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -82,8 +79,6 @@ class Tape:
         return None
 
     def _command(self, text: bytes) -> str:
-        if text[0] in b"Nn" and (match := _NUMBERED.match(text)):
-            text = _CHECKSUM.sub(b"", text[match.end() :])
         try:
             return clean(text.decode("utf-8", "replace"))
         except ValueError as error:

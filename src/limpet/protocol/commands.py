@@ -12,6 +12,8 @@ MAX_COMMAND_LENGTH = 256
 """Longest command in bytes. Marlin itself cuts lines at MAX_CMD_SIZE (96) and would reject a longer one."""
 
 _WORD = re.compile(r"([A-Z])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
+_NUMBER = re.compile(r"N\s*\d+\s*", re.IGNORECASE)
+_STOP = re.compile(r"\s*(?:N\s*\d+\s*)?M\s*0*112(?!\d|\.\d)", re.IGNORECASE)
 _CODE = re.compile(r"([GMT]\d+(?:\.\d+)?)(?!\d)", re.IGNORECASE)
 
 
@@ -42,16 +44,28 @@ def number_line(number: int, command: str) -> bytes:
 def clean(command: str) -> str:
     """The command without comment and outer blanks; empty when nothing is left to send.
 
-    A `;` starts a comment. Raises ValueError on control characters (a newline would smuggle in a second
-    command) and on more than MAX_COMMAND_LENGTH bytes.
+    A `;` starts a comment. A line number goes, and the checksum with it: the line gets its own. Raises ValueError on
+    control characters (a newline would smuggle in a second command, or have it dropped as part of a comment) and on
+    more than MAX_COMMAND_LENGTH bytes.
     """
-    command = command.partition(";")[0].strip()
+    command = command.strip()
+    if ";" in command:
+        if "\n" in command or "\r" in command:
+            raise ValueError("a command is one line without control characters")
+        command = command.partition(";")[0].rstrip()
+    if command[:1] in "Nn" and (number := _NUMBER.match(command)):
+        command = _without_checksum(command[number.end() :])
     plain = command.isascii() and command.isprintable()
     if not plain and any(character < " " and character != "\t" for character in command):
         raise ValueError("a command is one line without control characters")
     if len(command if plain else command.encode("utf-8", "replace")) > MAX_COMMAND_LENGTH:
         raise ValueError(f"a command is at most {MAX_COMMAND_LENGTH} bytes")
     return command
+
+
+def _without_checksum(command: str) -> str:
+    body, star, given = command.rpartition("*")
+    return body.rstrip() if star and not given.strip("0123456789 ") else command
 
 
 def code_of(command: str) -> str:
@@ -69,8 +83,8 @@ def family_of(command: str) -> str:
 
 
 def is_emergency_stop(command: str) -> bool:
-    """M112: it goes before everything else, whatever the printer is doing."""
-    return code_of(command.strip()) == "M112"
+    """M112, also with a line number: it goes before everything else, whatever the printer is doing."""
+    return _STOP.match(command) is not None
 
 
 def words_of(command: str) -> dict[str, float]:

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from limpet.protocol.commands import Command, code_of
+from limpet.protocol.commands import Command, code_of, is_emergency_stop
 from limpet.protocol.events import (
     Acknowledged,
     CommandAcknowledged,
@@ -110,7 +110,7 @@ class GuestPort:
         """What is to be sent to the printer, an M112 first; None when there is nothing, or enough is on its way."""
         waiting = [answer for answer in self._answers if answer.text is None]
         unsent = [answer for answer in waiting if not answer.sent]
-        urgent = [answer for answer in unsent if answer.command and code_of(answer.command.text) == "M112"]
+        urgent = [answer for answer in unsent if answer.command and is_emergency_stop(answer.command.text)]
         if not urgent and (not unsent or len(waiting) - len(unsent) >= MAX_SENT):
             return None
         answer = (urgent or unsent)[0]
@@ -146,7 +146,7 @@ class GuestPort:
         if code == "M110":
             self._lost = ""
             self._owe(text="ok")
-        elif self._lost and checked.number is not None and code != "M112":
+        elif self._lost and checked.number is not None and not is_emergency_stop(command):
             self._owe(text=_error(f"{self._lost}; begin anew with M110"))
         elif command:
             self._owe(command=Command(command, next(self._tags)))
