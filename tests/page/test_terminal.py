@@ -70,6 +70,51 @@ async def test_thousands_of_lines_do_not_slow_it_down(visit: Callable[..., Visit
         await it.sees("line 39 299")
 
 
+ADD = """async (texts) => {
+    const { add } = await import(document.querySelector('script').src.replace('main.js', 'lines.js'));
+    add(texts, 0);
+}"""
+
+
+async def test_what_is_held_stays_as_it_is_until_it_is_cleared(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        await it.page.evaluate(ADD, [f"Recv: early {at}" for at in range(50)])
+        await expect(lines).to_contain_text("early 49")
+        await it.button("Pause").click()
+        # More than are kept.
+        await it.page.evaluate(ADD, [f"Recv: late {at}" for at in range(6_000)])
+        await it.text("Filter").click()
+        await it.field("Only lines with").fill("early")
+        await expect(lines).to_contain_text("early 49")
+        await it.field("Only lines with").fill("")
+        await expect(lines).not_to_contain_text("late")
+        await it.button("Clear").click()
+        await it.sees("0 lines")
+        await expect(lines).to_have_text("")
+        await it.button("Go on").click()
+        await it.page.evaluate(ADD, ["Recv: new"])
+        await expect(lines).to_have_text("<new")
+
+
+async def test_lines_stay_under_the_eyes_of_whoever_reads_them(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.view("Terminal")
+        lines = it.page.get_by_role("log", name="Lines on the wire")
+        await it.page.evaluate(ADD, [f"Recv: line {at}." for at in range(5_000)])
+        await expect(lines).to_contain_text("line 4999.")
+        await lines.evaluate("box => (box.scrollTop = box.scrollHeight / 2)")
+        await expect(it.field("Keep to the newest line")).not_to_be_checked()
+        middle = it.page.get_by_text("line 2505.")
+        await expect(middle).to_be_in_viewport()
+        before = await middle.bounding_box()
+        for more in range(5):
+            await it.page.evaluate(ADD, [f"Recv: more {more} {at}." for at in range(100)])
+        await expect(middle).to_be_in_viewport()
+        assert await middle.bounding_box() == before
+
+
 async def test_it_keeps_to_the_newest_line_until_somebody_scrolls_up(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()

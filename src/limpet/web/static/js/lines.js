@@ -7,9 +7,11 @@ const ring = new Array(MAX_LINES);
 let first = 0;
 let end = 0;
 
-/** Number of the oldest line that is still there, and one more than that of the newest. */
-export const bounds = () => ({ first, end });
-export const line = (number) => ring[number % MAX_LINES];
+/** The lines that are there: numbers of the oldest and, plus one, of the newest, and what has a number; `still` ones stay as they are. */
+export function lines(still = false) {
+    const from = still ? ring.slice() : ring;
+    return { first, end, line: (number) => from[number % MAX_LINES] };
+}
 
 /** `logs` of a message of the push: "Send: …", "Recv: …". */
 export function add(logs, at) {

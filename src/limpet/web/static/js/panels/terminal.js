@@ -3,7 +3,7 @@
 import { html, useEffect, useLayoutEffect, useRef, useSignal } from "../../vendor/preact.js";
 import { post } from "../api.js";
 import { copy } from "../clipboard.js";
-import { bounds, clear, line } from "../lines.js";
+import { clear, lines } from "../lines.js";
 import { wantLines } from "../live.js";
 import { attempt, Button, Card, Switch } from "../parts.js";
 import { isOperational, linesChanged, may, settings } from "../store.js";
@@ -22,15 +22,19 @@ export function Terminal() {
     useEffect(wantLines, []);
     linesChanged.value;
 
-    const now = frozen.value ?? bounds();
-    const rows = useRows(now, filters.value, text.value, settings.value?.terminalFilters ?? []);
-    const pause = () => (frozen.value = frozen.value ? null : bounds());
+    const now = frozen.value ?? lines();
+    const { rows, gone } = useRows(now, filters.value, text.value, settings.value?.terminalFilters ?? []);
+    const pause = () => (frozen.value = frozen.value ? null : lines(true));
+    const empty = () => {
+        clear();
+        if (frozen.value) frozen.value = lines(true);
+    };
     const toggle = (regex) => {
         const next = new Set(filters.value);
         if (!next.delete(regex)) next.add(regex);
         filters.value = next;
     };
-    const copyAll = () => copy(rows.map((number) => shownText(line(number))).join("\n"));
+    const copyAll = () => copy(rows.map((number) => shownText(now.line(number))).join("\n"));
     return html`
         <${Card}
             title="Terminal"
@@ -38,7 +42,7 @@ export function Terminal() {
             actions=${html`
                 <${Button} small icon=${frozen.value ? "play" : "pause"} aria-pressed=${Boolean(frozen.value)} onClick=${pause}>${frozen.value ? "Go on" : "Pause"}<//>
                 <${Button} small icon="copy" onClick=${() => attempt(copyAll, "The lines are in the clipboard.")}>Copy<//>
-                <${Button} small icon="trash" onClick=${clear}>Clear<//>
+                <${Button} small icon="trash" onClick=${empty}>Clear<//>
             `}
         >
             <details class="filters">
@@ -53,7 +57,7 @@ export function Terminal() {
                     ({ name, regex }) => html`<${Switch} key=${regex} label=${name} on=${filters.value.has(regex)} onChange=${() => toggle(regex)} />`,
                 )}
             </details>
-            <${Lines} rows=${rows} newest=${now.end} follow=${follow} />
+            <${Lines} rows=${rows} gone=${gone} newest=${now.end} line=${now.line} follow=${follow} />
             <div class="row between">
                 <${Switch} label="Keep to the newest line" value=${follow} />
                 <p class="soft small number">${whole(rows.length)} lines</p>
@@ -65,9 +69,9 @@ export function Terminal() {
 
 const shownText = ({ kind, text }) => PREFIX[kind] + text;
 
-/** The numbers of the lines that pass the filters. Only new lines are looked at, unless the filters are other ones. */
-function useRows({ first, end }, filters, text, offered) {
-    const kept = useRef({ key: null, rows: [], seen: 0 }).current;
+/** The numbers of the lines that pass the filters, and how many are gone. Only new lines are looked at, unless the filters are other ones. */
+function useRows({ first, end, line }, filters, text, offered) {
+    const kept = useRef({ key: null, rows: [], seen: 0, gone: 0 }).current;
     const key = JSON.stringify([[...filters], text]);
     if (kept.key !== key) Object.assign(kept, { key, rows: [], seen: first });
     const hidden = offered.filter(({ regex }) => filters.has(regex)).map(({ regex }) => new RegExp(regex));
@@ -80,12 +84,14 @@ function useRows({ first, end }, filters, text, offered) {
     let gone = 0;
     while (gone < kept.rows.length && kept.rows[gone] < first) gone += 1;
     if (gone) kept.rows.splice(0, gone);
-    return kept.rows;
+    kept.gone += gone;
+    return kept;
 }
 
 /** `rows` grows in place: `newest` tells that there are more. */
-function Lines({ rows, follow }) {
+function Lines({ rows, gone, line, follow }) {
     const box = useRef(null);
+    const wereGone = useRef(gone);
     const view = useSignal({ top: 0, rows: 30, height: 20 });
     const measure = () => {
         if (!box.current) return;
@@ -102,6 +108,12 @@ function Lines({ rows, follow }) {
     }, []);
     useLayoutEffect(() => {
         if (follow.value) box.current.scrollTop = box.current.scrollHeight;
+        else if (gone !== wereGone.current) {
+            // Whoever reads keeps the lines that are read.
+            box.current.scrollTop -= (gone - wereGone.current) * view.peek().height;
+            measure();
+        }
+        wereGone.current = gone;
     });
     const scrolled = () => {
         if (!box.current) return;
