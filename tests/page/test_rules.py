@@ -115,6 +115,24 @@ async def test_at_4k_it_is_large_enough_to_read_and_fills_the_screen(visit: Call
         assert width > 0.75 * 3840
 
 
+async def test_the_letters_of_the_chart_grow_with_the_window(visit: Callable[..., Visit]) -> None:
+    async with visit() as it:
+        await it.page.evaluate(
+            """() => {
+                const write = CanvasRenderingContext2D.prototype.fillText;
+                CanvasRenderingContext2D.prototype.fillText = function (...all) {
+                    window.letters = parseFloat(this.font);
+                    return write.apply(this, all);
+                };
+            }"""
+        )
+        await it.connect()
+        await it.eventually(lambda: it.page.evaluate("window.letters > 0"))
+        before = await it.page.evaluate("letters")
+        await it.page.set_viewport_size({"width": 3840, "height": 2160})
+        await it.eventually(lambda: it.page.evaluate("before => letters > 1.5 * before", before))
+
+
 # -- small and quick --
 
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
-from tests.page.visit import STEADY, Visit, expect, moves, sliced
+from tests.page.visit import PHONE, QUICK, STEADY, Visit, expect, moves, sliced
 
 
 async def test_a_temperature_is_set_and_seen_in_the_chart(visit: Callable[..., Visit]) -> None:
@@ -199,3 +201,47 @@ async def test_numbers_and_times_are_as_the_reader_writes_them(visit: Callable[.
         await it.connect()
         await it.text("Link: good").click()
         await expect(it.card("Connection").locator("dd").first).to_have_text(re.compile(r"^\d\d?:\d\d.[AP]M$"))
+
+
+async def test_the_chart_begins_with_the_minute_of_now(visit: Callable[..., Visit]) -> None:
+    async with visit(size=PHONE) as it:
+        await it.page.evaluate(
+            """() => {
+                window.labels = [];
+                const write = CanvasRenderingContext2D.prototype.fillText;
+                CanvasRenderingContext2D.prototype.fillText = function (text, x, ...more) {
+                    const half = this.measureText(text).width / 2;
+                    if (text.includes(':')) labels.push([text, x + half - this.canvas.width]);
+                    return write.call(this, text, x, ...more);
+                };
+            }"""
+        )
+        await it.connect()
+        await it.eventually(lambda: it.page.evaluate("labels.length > 3"))
+        labels = await it.page.evaluate("labels")
+        # Half a minute apart, so with seconds; and none is cut.
+        assert {len(text) for text, _ in labels} == {8}
+        now = datetime.now(ZoneInfo("Europe/Berlin"))
+        ages = {(now - datetime.combine(now, time.fromisoformat(text), now.tzinfo)).seconds for text, _ in labels}
+        assert max(ages) < 180
+        assert max(beyond for _, beyond in labels) <= 0
+
+
+async def test_each_nozzle_has_a_colour_of_its_own(visit: Callable[..., Visit]) -> None:
+    async with visit(settings=QUICK + "extruders = 4\n") as it:
+        await it.connect()
+        dots = it.card("Temperatures").locator(".dot")
+        await expect(dots).to_have_count(5)
+        for scheme in ("light", "dark"):
+            await it.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            colors = await dots.evaluate_all("dots => dots.map((dot) => getComputedStyle(dot).backgroundColor)")
+            assert len(set(colors)) == 5
+
+
+async def test_resume_is_not_pressed_by_a_second_press_on_pause(visit: Callable[..., Visit]) -> None:
+    async with visit(settings=STEADY) as it:
+        await it.print_for_long()
+        await it.button("Pause").click()
+        await it.state_is("Paused")
+        await expect(it.button("Resume")).to_be_disabled()
+        await expect(it.button("Resume")).to_be_enabled()

@@ -12,7 +12,7 @@ const HEIGHT = 15;
 const SHORTEST = 60;
 
 /** A heater's colour is that of its name beside the chart. */
-export const colorOf = (id) => (id === "bed" ? "--bed" : id === "chamber" ? "--chamber" : id === "tool0" ? "--hot" : `--${id}`);
+export const colorOf = (id) => (id.startsWith("tool") ? ["--hot", "--tool1", "--tool2", "--tool3"][id.slice(4) % 4] : `--${id}`);
 
 /** `span` in seconds, of the newest that are shown. */
 export function Chart({ span }) {
@@ -32,11 +32,16 @@ export function Chart({ span }) {
             const size = () => ({ width: Math.max(200, place.clientWidth), height: HEIGHT * rem() });
             chart.current = new UPlot({ ...look(told), ...size(), series: seriesOf() }, dataOf(span), place);
             chart.current.heaters = [...columns.keys()].join();
-            resize ??= new ResizeObserver(() => chart.current?.setSize(size()));
+            const letters = rem();
+            resize = new ResizeObserver(() => {
+                // On a screen with other letters all of it is drawn anew.
+                if (rem() === letters) chart.current?.setSize(size());
+                else again();
+            });
             resize.observe(place);
         };
-        draw();
         const again = () => (ready.value += 1);
+        draw();
         dark.addEventListener("change", again);
         return () => {
             gone = true;
@@ -94,6 +99,12 @@ function dataOf(span) {
     return data;
 }
 
+/** Of the times themselves: of less than two uPlot tells others. What has just begun is not drawn as if it were an hour. */
+function rangeOf({ data: [at] }) {
+    const newest = at.at(-1) ?? Date.now() / 1000;
+    return [Math.min(at[0] ?? newest, newest - SHORTEST), newest];
+}
+
 function look(told) {
     const axis = {
         stroke: css("--soft"),
@@ -104,10 +115,10 @@ function look(told) {
     return {
         legend: { show: false },
         cursor: { drag: { x: false, y: false }, points: { size: 7 } },
-        padding: [0.6 * rem(), 1.5 * rem(), 0, 0],
-        // What has just begun is not drawn as if it were an hour.
+        // On the right for half of the last time of day.
+        padding: [0.6 * rem(), 2.4 * rem(), 0, 0],
         scales: {
-            x: { range: (_, oldest, newest) => [Math.min(oldest, newest - SHORTEST), newest] },
+            x: { range: rangeOf },
             y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(50, (high ?? 0) * 1.08)] },
         },
         axes: [

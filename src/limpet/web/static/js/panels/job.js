@@ -1,6 +1,6 @@
 // The job: which file, how far it is, and when it will be done.
 
-import { html, signal, useEffect, useSignal } from "../../vendor/preact.js";
+import { html, signal, useEffect, useLayoutEffect, useSignal } from "../../vendor/preact.js";
 import { base, get, inPath, post } from "../api.js";
 import { Confirm } from "../later.js";
 import { attempt, Bar, Button, Card, Facts, Notice } from "../parts.js";
@@ -134,17 +134,26 @@ function Progress() {
     `;
 }
 
+/** A second press within so many milliseconds is one of the same thing. */
+const TWICE = 1_000;
+
 /** Pause, resume and cancel; what cannot be undone is asked once more. */
 function Brakes() {
-    const [asking, again] = [useSignal(false), useSignal(false)];
+    const [asking, again, rested] = [useSignal(false), useSignal(false), useSignal(false)];
     const { paused, pausing, cancelling, resuming, finishing } = flags.value;
     const busy = pausing || cancelling || resuming || finishing;
+    // "Resume" takes the place of "Pause": whoever presses that twice does not mean it.
+    useLayoutEffect(() => {
+        rested.value = false;
+        const timer = setTimeout(() => (rested.value = true), TWICE);
+        return () => clearTimeout(timer);
+    }, [paused]);
     // What the printer prints from its own card was not started here, and only its own commands reach it.
     const ofCard = Boolean(connection.value?.current.sdPrint);
     return html`
         <div class="row">
             ${paused
-                ? html`<${Button} kind="main" icon="play" onClick=${() => command("pause", { action: "resume" })}>Resume<//>`
+                ? html`<${Button} kind="main" icon="play" disabled=${!rested.value} onClick=${() => command("pause", { action: "resume" })}>Resume<//>`
                 : html`<${Button} icon="pause" disabled=${busy} onClick=${() => command("pause", { action: "pause" })}>Pause<//>`}
             ${paused && !ofCard && html`<${Button} icon="refresh" onClick=${() => (again.value = true)}>Start over<//>`}
             <${Button} kind="danger" icon="close" disabled=${cancelling} onClick=${() => (asking.value = true)}>Cancel<//>

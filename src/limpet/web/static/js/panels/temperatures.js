@@ -57,7 +57,7 @@ function Heater({ id, name }) {
         });
     };
     return html`
-        <div class=${`heater ${colorOf(id).slice(2)} ${target > 0 ? "on" : ""}`}>
+        <div class=${`heater ${target > 0 ? "on" : ""}`} style=${{ "--color": `var(${colorOf(id)}, var(--hot))` }}>
             <p class="name"><i class="dot" aria-hidden="true"></i>${name}</p>
             <p class="actual number">${tenths(actual)}<span class="unit"> °C</span></p>
             <p class="goal soft number">
