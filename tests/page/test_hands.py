@@ -116,3 +116,12 @@ async def test_connecting_by_the_keys_leaves_the_focus_in_the_view(visit: Callab
         await it.button("Disconnect").press("Enter")
         await expect(it.field("Port")).to_be_visible()
         await expect(it.page.get_by_role("main")).to_be_focused()
+
+
+async def test_the_state_is_cut_with_dots_beside_the_armed_stop(visit: Callable[..., Visit]) -> None:
+    async with visit(size={"width": 360, "height": 800}) as it:
+        await it.connect()
+        await it.button("stop").click()
+        state = it.page.locator("[data-state]")
+        assert await state.evaluate("state => getComputedStyle(state).textOverflow") == "ellipsis"
+        assert await state.evaluate("state => state.scrollWidth > state.clientWidth")

@@ -25,9 +25,6 @@ export const later = (load, quiet = false) =>
         return Part ? html`<${Part} ...${props} />` : html`<p class="loading"><${Spinner} /></p>`;
     };
 
-/** A dialog that asks once more. */
-export const Confirm = later(() => import("./dialog.js").then((found) => found.Confirm), true);
-
 const styles = new Map();
 
 /** Resolved once the file, named as in `css/`, holds. */
@@ -49,3 +46,9 @@ export function style(name) {
     }
     return styles.get(name);
 }
+
+/** One with styles that are not needed at first. */
+export const styled = (load, quiet) => later(() => Promise.all([load(), style("more.css")]).then(([Part]) => Part), quiet);
+
+/** A dialog that asks once more. */
+export const Confirm = styled(() => import("./dialog.js").then((found) => found.Confirm), true);

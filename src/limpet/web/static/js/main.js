@@ -2,7 +2,7 @@
 
 import { html, render, useEffect, useErrorBoundary } from "../vendor/preact.js";
 import { mayBeKnown, namedPrinter, root } from "./api.js";
-import { later, style } from "./later.js";
+import { styled } from "./later.js";
 import * as live from "./live.js";
 import { Printer } from "./panels/printer.js";
 import { Shell } from "./panels/shell.js";
@@ -12,10 +12,8 @@ import { route } from "./route.js";
 import { me, printers, setupNeeded } from "./store.js";
 import "./tab.js";
 
-const Arriving = later(() => import("./panels/arriving.js").then((found) => found.Arriving));
-const Overview = later(() => import("./panels/overview.js").then((found) => found.Overview));
-/** Those with styles of their own. */
-const styled = (load) => later(() => Promise.all([load(), style("more.css")]).then(([View]) => View));
+const Arriving = styled(() => import("./panels/arriving.js").then((found) => found.Arriving));
+const Overview = styled(() => import("./panels/overview.js").then((found) => found.Overview));
 const VIEWS = new Map([
     ["files", styled(() => import("./panels/files.js").then((found) => found.Files))],
     ["history", styled(() => import("./panels/history.js").then((found) => found.History))],

@@ -2,12 +2,12 @@
 
 import { html, useEffect, useSignal } from "../../vendor/preact.js";
 import { get } from "../api.js";
-import { later } from "../later.js";
+import { styled } from "../later.js";
 import { awaySince, may } from "../store.js";
 
 const FIRST = 1_500;
 const INTERVAL = 4_000;
-const Asked = later(() => import("./appkeys.js").then((found) => found.Asked), true);
+const Asked = styled(() => import("./appkeys.js").then((found) => found.Asked), true);
 
 /** Lies over any view as long as a program waits. */
 export function Asking() {

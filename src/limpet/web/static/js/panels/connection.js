@@ -2,7 +2,7 @@
 
 import { html, signal, useEffect, useLayoutEffect, useSignal } from "../../vendor/preact.js";
 import { patch, post } from "../api.js";
-import { Confirm, later } from "../later.js";
+import { Confirm, styled } from "../later.js";
 import { ourPrinter, refresh } from "../live.js";
 import { attempt, Button, Card, Choice, Facts, Switch } from "../parts.js";
 import { connection, isPrinting, may, ports, printers } from "../store.js";
@@ -12,7 +12,7 @@ const AUTO = "AUTO";
 const PORTS_INTERVAL = 3_000;
 const CLOSED = ["Offline", "Offline after error"];
 
-const Attempt = later(() => import("./attempt.js").then((found) => found.Attempt), true);
+const Attempt = styled(() => import("./attempt.js").then((found) => found.Attempt), true);
 
 export const isClosed = (state) => CLOSED.includes(state);
 

@@ -2,7 +2,7 @@
 
 import { html, useSignal } from "../../vendor/preact.js";
 import { post } from "../api.js";
-import { Confirm } from "../dialog.js";
+import { Confirm } from "../later.js";
 import { attempt, Button, Card } from "../parts.js";
 import { isOperational, settings } from "../store.js";
 

@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { namedPrinter, pageOf, root } from "../api.js";
 import { Icon, Mark } from "../icons.js";
-import { later } from "../later.js";
+import { styled } from "../later.js";
 import { Button, Notice } from "../parts.js";
 import { logOut } from "../people.js";
 import { route } from "../route.js";
@@ -20,7 +20,7 @@ const VIEWS = [
     ["settings", "Settings", "settings", "STATUS"],
 ];
 
-const Prompt = later(() => import("./prompt.js").then((found) => found.Prompt), true);
+const Prompt = styled(() => import("./prompt.js").then((found) => found.Prompt), true);
 
 export const Shell = ({ printer, children }) => html`
     <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
