@@ -144,6 +144,24 @@ async def test_a_view_that_could_not_be_loaded_is_there_when_the_server_is_back(
         await expect(it.card("Files")).to_be_visible()
 
 
+async def test_a_chart_that_could_not_be_loaded_is_there_when_the_server_is_back(visit: Callable[..., Visit]) -> None:
+    async with visit(logged_in=False) as it:
+        it.expected.extend((*GONE, "ERR_FAILED"))
+        await by_key(it)
+        await it.context.route("**/uplot.js", lambda route: route.abort())
+        await it.connect()
+        canvas = it.card("Temperatures").locator("canvas")
+        await expect(it.card("Temperatures")).to_be_visible()
+        await expect(canvas).to_have_count(0)
+        await it.context.unroute("**/uplot.js")
+        await it.stop()
+        await it.sees("Limpet does not answer")
+        await it.start()
+        await it.sees("Limpet is back.")
+        await it.connect()
+        await expect(canvas).to_be_visible()
+
+
 async def test_what_is_pressed_meanwhile_says_that_nobody_answers(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         it.expected.append("ERR_CONNECTION_REFUSED")

@@ -1,7 +1,7 @@
 // The chart of temperatures; uPlot is loaded when the first one is drawn.
 
 import { html, useEffect, useRef, useSignal, useSignalEffect } from "../vendor/preact.js";
-import { temperaturesChanged } from "./store.js";
+import { awaySince, temperaturesChanged } from "./store.js";
 import { columns, times } from "./temperatures.js";
 import { clock, exactClock, heaterName, tenths } from "./words.js";
 
@@ -25,8 +25,9 @@ export function Chart({ span }) {
         let gone = false;
         let resize = null;
         const draw = async () => {
-            const UPlot = await library();
-            if (gone) return;
+            // What has not come before the server went comes when it is back.
+            const UPlot = await library().catch(() => null);
+            if (gone || !UPlot) return;
             chart.current?.destroy();
             const place = box.current;
             const size = () => ({ width: Math.max(200, place.clientWidth), height: HEIGHT * rem() });
@@ -50,7 +51,7 @@ export function Chart({ span }) {
             chart.current?.destroy();
             chart.current = null;
         };
-    }, [span, ready.value]);
+    }, [span, ready.value, awaySince.value]);
 
     useSignalEffect(() => {
         temperaturesChanged.value;
