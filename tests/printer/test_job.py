@@ -575,6 +575,39 @@ def test_the_script_before_a_print_is_whole_when_the_printer_pauses_by_itself_in
     assert play.run() == ["G29", "G1 X1", "M400"]
 
 
+# -- what the printer refuses --
+
+
+@pytest.mark.parametrize("at", ["M117 starts", "G1 X1", "M117 resumes"])
+def test_a_line_that_the_printer_refuses_ends_the_print(at: str) -> None:
+    play = Play("G1 X1\nG1 X2\n", scripts=SCRIPTS)
+    if at == "M117 resumes":
+        play.job.pause(play.now)
+        play.run()
+        play.job.resume(play.now)
+    while play.give() != at:
+        play.job.acknowledged()
+    play.job.refused("Must home axis first", play.now)
+    play.job.acknowledged()
+    assert play.run() == ["M84"]
+    assert play.end() == ("failed", "refused", "Must home axis first")
+
+
+@pytest.mark.parametrize("at", ["M117 paused", "M117 done"])
+def test_what_is_refused_of_the_scripts_around_it_ends_no_print(at: str) -> None:
+    play = Play("G1 X1\n", scripts=SCRIPTS)
+    if at == "M117 paused":
+        play.job.pause(play.now)
+    while play.give() != at:
+        play.job.acknowledged()
+    play.job.refused("Move out of range", play.now)
+    play.job.acknowledged()
+    play.run()
+    play.job.resume(play.now)
+    play.run()
+    assert play.end()[0] == "done"
+
+
 # -- the end --
 
 

@@ -383,6 +383,24 @@ async def test_a_print_that_klipper_refuses_line_by_line_is_not_done_but_failed_
         assert len(play.sent) < 10
 
 
+async def test_a_print_of_which_klipper_refuses_a_line_ends_with_the_reason() -> None:
+    async with playing(instant=True, firmware="klipper") as play:
+        play.start("G1 X1\n!!DEBUG:send !! Must home axis first\n" + "G4 P1\n" * 500 + "G1 X2\n")
+        end = await play.end()
+        assert (end.outcome, end.code) == ("failed", "refused")
+        assert end.message == "The printer has refused !!DEBUG:send !! Must home axis first: Must home axis first"
+        assert "G1 X2" not in play.sent
+        assert play.printer.snapshot.state is State.OPERATIONAL
+
+
+async def test_what_is_refused_of_what_somebody_else_sends_ends_no_print() -> None:
+    async with playing(instant=True, firmware="klipper") as play:
+        play.start("G4 P1\n" * 100)
+        play.printer.send("!!DEBUG:send !! Move out of range")
+        assert (await play.end()).outcome == "done"
+        assert "!!DEBUG:send !! Move out of range" in play.sent
+
+
 async def test_a_printer_that_is_unplugged_from_a_port_ends_the_print(link: Path) -> None:
     async with (
         printer_at(link, returns_after=0.2),

@@ -227,4 +227,4 @@ def test_words_of_a_person_and_names_of_files_halt_nothing(line: str) -> None:
 )
 @pytest.mark.parametrize("prefix", ["!! ", "Error: "])
 def test_a_complaint_about_a_line_or_a_file_with_such_words_is_a_complaint(prefix: str, message: str) -> None:
-    assert events_of(prefix + message) == (ErrorReported(message),)
+    assert events_of(prefix + message) == (ErrorReported(message, refuses=prefix == "!! "),)

@@ -136,6 +136,9 @@ class Course(ABC):
         if self._given and (done := self._given.popleft()) is not None:
             self._done = done
 
+    def refused(self, why: str, now: float) -> None:  # noqa: B027
+        """The printer has not done the oldest command that was given out."""
+
     def hear(self, event: Event, now: float) -> None:  # noqa: B027
         """The printer has said one of `HEARD`."""
 

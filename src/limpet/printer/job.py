@@ -171,6 +171,13 @@ class Job(Course):
             case ActionRequested(action="cancel"):
                 self.cancel(now)
 
+    def refused(self, why: str, now: float) -> None:
+        """A print without one of its lines, or that does not begin or go on where it should, is not the one that was
+        wanted. What is refused of other scripts does it no harm."""
+        of_file = bool(self._given) and self._given[0] is not None
+        if of_file or self.phase in (Phase.STARTING, Phase.RESUMING):
+            self.abort("refused", why, now)
+
     def pause(self, now: float, message: str | None = None) -> None:
         """Stop giving out the file's lines."""
         self._pause.brief = False

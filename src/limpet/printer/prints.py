@@ -13,7 +13,7 @@ from limpet.gcodefile.resume import ResumePoint
 from limpet.printer.card_files import card_file
 from limpet.printer.card_job import CardJob
 from limpet.printer.connection import Connection
-from limpet.printer.course import HEARD, Course, Scripts
+from limpet.printer.course import HEARD, JOB, Course, Scripts
 from limpet.printer.job import Job
 from limpet.printer.print import FileKnown, Phase, PrintEnded, SelectedFile, TransferEnded
 from limpet.printer.printing import Printing
@@ -25,13 +25,14 @@ from limpet.protocol.events import (
     ActionRequested,
     CardFileOpened,
     CardListed,
+    CommandRefused,
     Event,
     SdPrintDone,
     SdPrintEnded,
     SdPrintReported,
 )
 
-HEEDED = HEARD | {CardListed, FileKnown, PrintEnded, TransferEnded}
+HEEDED = HEARD | {CardListed, CommandRefused, FileKnown, PrintEnded, TransferEnded}
 """The events that `hear` wants."""
 NOTHING_PAUSES = "Printer does not have an active print job or is not paused"
 _PAUSED = frozenset({Phase.PAUSING, Phase.PAUSED, Phase.RESUMING})
@@ -209,6 +210,10 @@ class Prints:
             case FileKnown(file=file, facts=facts):
                 if self._printing is not None and file == self._printing.job.print.file:
                     self._printing.job.learn(facts)
+            case CommandRefused(command=command, tag=tag, message=message) if tag == JOB and not self._strays:
+                if self._printing is not None:
+                    self._printing.job.refused(f"The printer has refused {command}: {message}", _now())
+                    self._go_on(self._printing)
             case PrintEnded():
                 self._release()
             case TransferEnded(outcome=outcome):

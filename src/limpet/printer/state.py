@@ -63,7 +63,7 @@ CLOSED = frozenset({State.OFFLINE, State.OFFLINE_AFTER_ERROR})
 """States in which no port is open."""
 
 
-FINAL = frozenset({"file", "emergency_stop", "firmware_halted", "reset"})
+FINAL = frozenset({"file", "refused", "emergency_stop", "firmware_halted", "reset"})
 """Why a print has failed that cannot go on: its file, or a printer that has stopped or restarted."""
 MAX_HEATERS = 32
 MAX_CAPABILITIES = 100

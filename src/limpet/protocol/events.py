@@ -158,8 +158,17 @@ class ActionRequested(Event, frozen=True):
 
 
 class ErrorReported(Event, frozen=True):
-    """The firmware complains (`Error:...`, `!! ...`) but goes on."""
+    """The firmware complains (`Error:...`, `!! ...`) but goes on. By `!!` it `refuses` what it was told to do."""
 
+    message: str
+    refuses: bool = False
+
+
+class CommandRefused(Event, frozen=True):
+    """The firmware has not done this command, and says why."""
+
+    command: str
+    tag: int | None
     message: str
 
 

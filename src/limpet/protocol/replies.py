@@ -145,7 +145,7 @@ def _both(match: Match[str]) -> Iterator[Event]:
 
 
 def _error(match: Match[str]) -> Iterator[Event]:
-    message = match.group(1).strip()
+    sign, message = match.group(1), match.group(2).strip()
     if not message:
         yield FirmwareHalted("it answers !! to everything")  # Smoothie, until M999.
     elif _HALTED.search(_QUOTED.sub("''", message)):
@@ -153,7 +153,7 @@ def _error(match: Match[str]) -> Iterator[Event]:
     elif _REJECTED.search(message):
         yield LineRejected(message, _last_line(message))
     else:
-        yield ErrorReported(message)
+        yield ErrorReported(message, refuses=sign == "!!")
 
 
 def _last_line(message: str) -> int | None:
@@ -321,7 +321,7 @@ _ROWS = (
     _row(r"target(extr|bed)(\d{0,2}):\s*(-?[\d.]+|nan)$", _repetier_target),
     # Complaints.
     _row(r"(fatal:.*|emergency stop(?:!| requested).*)", _fatal),
-    _row(r"(?:error:|!!)(.*)", _error),
+    _row(r"(error:|!!)(.*)", _error),
     _row(r"//(.*)", _comment),
     # Facts about the printer.
     _row(r"(?:echo:\s*)?(?:name[:.]|firmware_name:).*", _firmware),

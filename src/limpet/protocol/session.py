@@ -34,6 +34,7 @@ from limpet.protocol.events import (
     CardFileBegun,
     CardFileSaved,
     CommandAcknowledged,
+    CommandRefused,
     ErrorReported,
     Event,
     FirmwareHalted,
@@ -468,8 +469,10 @@ class Session:
             case BootReported(message=message):
                 self._familiar = True
                 self._on_boot(message, now)
-            case ErrorReported(message=message):
+            case ErrorReported(message=message, refuses=refuses):
                 self._complaint = message
+                if refuses and (in_flight := self._stream.in_flight):
+                    self._events.append(CommandRefused(in_flight[0].command, in_flight[0].tag, message))
             case FirmwareHalted(message=message, tells_why=False):
                 self._ask_why(message, now)
             case FirmwareHalted(message=message):

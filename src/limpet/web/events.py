@@ -59,7 +59,7 @@ class EventInfo(Struct, frozen=True):
     payload: Any = None
 
 
-_STAYS = ("file", "card", "cancelled")
+_STAYS = ("file", "card", "cancelled", "refused")
 """Why a print or transfer may end with the printer still there."""
 _OTHER_FILES = EventInfo("UpdatedFiles", {"type": "printables"})
 
