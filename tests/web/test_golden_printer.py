@@ -49,7 +49,9 @@ DIFFERENCES = {
     "op-tool-extrude": Difference(
         "What could do harm is refused",
         status=409,
-        body={"error": "tool0 has 21.3 degrees: too cold to extrude, which its profile allows from 170 degrees on"},
+        body={
+            "error": "The nozzle has 21.3 degrees: too cold to extrude, which its profile allows from 170 degrees on"
+        },
     ),
     "printer-error-get-after-detect-failed": Difference(
         REASON, body={"consequence": "disconnect", "reason": "autodetect"}

@@ -177,7 +177,7 @@ async def test_a_hot_nozzle_extrudes_no_faster_than_its_profile_says(bench: Clie
     await ask(bench, "tool", command="select", tool="tool1")
     refused = await ask(bench, "tool", command="extrude", amount=5)
     assert refused.status == 409
-    assert b"tool1 has" in refused.body
+    assert b"Nozzle 2 (tool1) has" in refused.body
 
 
 async def test_a_printer_that_is_still_greeted_takes_an_emergency_stop_and_nothing_else(tmp_path: Path) -> None:
@@ -232,8 +232,12 @@ async def test_a_released_card_is_not_ready_and_an_initialised_one_is(bench: Cli
 @pytest.mark.parametrize(
     ("path", "body", "error"),
     [
-        ("tool", {"command": "target", "targets": {"tool0": 261}}, "tool0 may be set to 0 to 260 degrees"),
-        ("tool", {"command": "target", "targets": {"tool0": 200, "tool1": -1}}, "tool1 may be set to 0 to 260 degrees"),
+        ("tool", {"command": "target", "targets": {"tool0": 261}}, "Nozzle 1 (tool0) may be set to 0 to 260 degrees"),
+        (
+            "tool",
+            {"command": "target", "targets": {"tool0": 200, "tool1": -1}},
+            "Nozzle 2 (tool1) may be",
+        ),
         ("tool", {"command": "target", "targets": {"tool2": 200}}, "targets contains invalid tool: there is no tool2"),
         ("tool", {"command": "target", "targets": {"tool00": 200}}, "targets contains invalid tool"),
         ("tool", {"command": "target", "targets": {"bed": 60}}, "targets contains invalid tool"),
@@ -252,10 +256,18 @@ async def test_a_released_card_is_not_ready_and_an_initialised_one_is(bench: Cli
         ("tool", {"command": "flowrate", "factor": 0}, "0 % is not from 1 to 1000 %"),
         ("tool", {"command": "flowrate", "factor": "95"}, "Invalid value for flow rate"),
         ("tool", {"command": ["target"]}, "command is invalid"),
-        ("bed", {"command": "target", "target": 111}, "bed may be set to 0 to 110 degrees"),
+        (
+            "bed",
+            {"command": "target", "target": 111},
+            "The bed may be set to 0 to 110 degrees",
+        ),
         ("bed", {"command": "target"}, "Mandatory parameters missing"),
         ("bed", {"command": "offset", "offset": -51}, "offset is invalid"),
-        ("chamber", {"command": "target", "target": 70.5}, "chamber may be set to 0 to 70 degrees"),
+        (
+            "chamber",
+            {"command": "target", "target": 1e6},
+            "The chamber may be set to 0 to 70 degrees by its profile, not to 1000000",
+        ),
         ("printhead", {"command": "jog", "x": 205.1}, "x may move 205 mm by its profile, not 205.1"),
         ("printhead", {"command": "jog", "z": -201}, "z may move 200 mm by its profile, not -201"),
         ("printhead", {"command": "jog", "y": 200.5, "absolute": True}, "y goes from 0 to 200 mm"),

@@ -117,10 +117,13 @@ async def test_a_profile_that_another_printer_prefers_stays(tmp_path: Path) -> N
         ({"profile": {"id": "../x", "name": "X"}}, "id is invalid: it is 1 to 32 of a-z, 0-9, _ and -"),
         ({"profile": {"id": "a" * 33, "name": "X"}}, "id is invalid"),
         ({"profile": {"id": "my_printer", "name": "X"}}, "Profile my_printer already exists"),
-        ({"profile": {"id": "x", "name": ""}}, "profile is invalid: Expected str of length >= 1 - at name"),
+        ({"profile": {"id": "x", "name": ""}}, "name has to be a text of at least 1 character"),
         ({"profile": {"id": "x", "name": "X", "volume": 5}}, "profile is invalid: profile.volume is no object"),
-        ({"profile": {"id": "x", "name": "X", "volume": {"width": "wide"}}}, "profile is invalid: Expected float"),
-        ({"profile": {"id": "x", "name": "X", "extruder": {"count": 0}}}, "profile is invalid: Expected int >= 1"),
+        ({"profile": {"id": "x", "name": "X", "volume": {"width": "wide"}}}, "width has to be a number, not a text"),
+        (
+            {"profile": {"id": "x", "name": "X", "extruder": {"count": 0}}},
+            "extruders has to be a whole number of at least 1, not 0",
+        ),
         (
             {"profile": {"id": "x", "name": "X", "volume": {"custom_box": True}}},
             "profile is invalid: profile.volume.cus",

@@ -29,8 +29,17 @@ def set_targets(profile: Profile, targets: Mapping[str, float]) -> tuple[str, ..
     for heater, degrees in targets.items():
         limit = profile.limit(heater)
         if not 0 <= degrees <= limit:
-            raise BadRequest(f"{heater} may be set to 0 to {limit:g} degrees by its profile, not to {degrees:g}")
+            what = called(profile, heater)
+            raise BadRequest(f"{what} may be set to 0 to {limit:.10g} degrees by its profile, not to {degrees:.10g}")
     return tuple(gcode.set_target(heater, degrees, only_tool=only_tool) for heater, degrees in targets.items())
+
+
+def called(profile: Profile, heater: str) -> str:
+    """A heater as a person calls it, at the head of a sentence."""
+    if not heater.startswith("tool"):
+        return f"The {heater}"
+    # Programs count from 0, people from 1.
+    return "The nozzle" if "tool1" not in profile.heaters else f"Nozzle {int(heater[4:]) + 1} ({heater})"
 
 
 def has_tool(profile: Profile, number: int) -> bool:
@@ -43,9 +52,9 @@ def jog(profile: Profile, axes: Mapping[str, float], *, relative: bool, speed: f
     for axis, value in axes.items():
         least, most = profile.box[axis]
         if relative and abs(value) > most - least:
-            raise BadRequest(f"{axis} may move {most - least:g} mm by its profile, not {value:g}")
+            raise BadRequest(f"{axis} may move {most - least:.10g} mm by its profile, not {value:.10g}")
         if not relative and not least <= value <= most:
-            raise BadRequest(f"{axis} goes from {least:g} to {most:g} mm by its profile, not to {value:g}")
+            raise BadRequest(f"{axis} goes from {least:.10g} to {most:.10g} mm by its profile, not to {value:.10g}")
     return gcode.jog(axes, relative=relative, speed=speed)
 
 
@@ -59,12 +68,12 @@ def extrude(profile: Profile, now: Snapshot, amount: float, speed: float | None)
     """Push or pull `amount` mm of filament, where it is not known to be solid; no faster than the profile has it."""
     _check_speed(speed)
     if abs(amount) > MAX_EXTRUSION:
-        raise BadRequest(f"amount may be {MAX_EXTRUSION:g} mm at the most, not {amount:g}")
+        raise BadRequest(f"amount may be {MAX_EXTRUSION:g} mm at the most, not {amount:.10g}")
     heater = "tool0" if profile.shared_nozzle else f"tool{now.tool}"
     actual, _ = now.temperatures.get(heater, (None, None))
     if actual is not None and actual < profile.min_extrusion_temperature:
         raise Conflict(
-            f"{heater} has {actual:g} degrees: too cold to extrude, which its profile allows from "
+            f"{called(profile, heater)} has {actual:g} degrees: too cold to extrude, which its profile allows from "
             f"{profile.min_extrusion_temperature:g} degrees on"
         )
     return gcode.extrude(amount, min(speed or profile.e_speed, profile.e_speed))
@@ -80,4 +89,4 @@ def factor(value: float) -> int:
 
 def _check_speed(speed: float | None) -> None:
     if speed is not None and not 0 < speed <= MAX_SPEED:
-        raise BadRequest(f"speed may be up to {MAX_SPEED:g} mm/min, not {speed:g}")
+        raise BadRequest(f"speed may be up to {MAX_SPEED:.10g} mm/min, not {speed:.10g}")

@@ -14,6 +14,7 @@ from aiohttp import HttpVersion11, web
 from limpet.errors import BadRequest
 from limpet.fleet import Fleet
 from limpet.printer.printer import Printer
+from limpet.web.complaints import in_words
 
 if TYPE_CHECKING:
     from limpet.web.auth import Access, Caller
@@ -89,9 +90,9 @@ class Call:
     async def read(self, kind: type[T]) -> T:
         """The JSON body as a Struct of this kind. Raises BadRequest, which names what does not fit."""
         try:
-            return msgspec.convert(await self.json(), kind)
+            return msgspec.convert(content := await self.json(), kind)
         except msgspec.ValidationError as error:
-            raise BadRequest(str(error).replace("`", "").replace(" - at $.", ": ")) from None
+            raise BadRequest(in_words(error, content)) from None
 
     async def body(self) -> bytes:
         """All of it, whatever it is."""

@@ -19,6 +19,7 @@ from limpet.errors import BadRequest, Conflict, NotFound
 from limpet.groups import GroupStore
 from limpet.permissions import ADMIN, PERMISSIONS, Group, permits
 from limpet.web.call import Call, Refused, Route, answer, schema_of
+from limpet.web.complaints import in_words
 
 
 class Needs(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -165,9 +166,9 @@ def _once(words: list[str]) -> tuple[str, ...]:
 def _checked(group: Group) -> Group:
     """Raises BadRequest for a text that is too long, or none."""
     try:
-        return msgspec.convert(msgspec.to_builtins(group), Group)
+        return msgspec.convert(content := msgspec.to_builtins(group), Group)
     except msgspec.ValidationError as error:
-        raise BadRequest(str(error).replace("`", "").replace(" - at $.", ": ")) from None
+        raise BadRequest(in_words(error, content)) from None
 
 
 def is_on(flag: Flag) -> bool:

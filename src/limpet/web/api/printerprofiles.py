@@ -16,6 +16,7 @@ from limpet.profiles import FormFactor, Origin, Profile
 from limpet.settings import is_id
 from limpet.web.auth import base_of
 from limpet.web.call import Call, Route, answer, done
+from limpet.web.complaints import in_words
 
 
 class CustomBox(Struct, frozen=True, kw_only=True):
@@ -196,7 +197,7 @@ def _merged(profile: Profile, given: dict[str, Any]) -> Profile:
     try:
         return msgspec.convert(values, Profile)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"profile is invalid: {str(error).replace('`', '').replace('$.', '')}") from None
+        raise BadRequest(in_words(error, values)) from None
 
 
 def _flat(given: dict[str, Any], fields: dict[str, Any], place: str) -> dict[str, Any]:

@@ -11,6 +11,9 @@ export const plain = number({ maximumFractionDigits: 3 });
 export const percent = number({ style: "percent", maximumFractionDigits: 0 });
 export const finePercent = number({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
+/** What somebody has typed, with a point or a comma; NaN for what is no decimal number. */
+export const numberOf = (text) => (/^\s*[-+]?[\d.,]+\s*$/.test(text) ? Number(text.replace(",", ".")) : NaN);
+
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 
 /** Bytes, in the largest unit that leaves something before the point. */

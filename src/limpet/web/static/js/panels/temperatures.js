@@ -6,7 +6,7 @@ import { Chart, colorOf } from "../chart.js";
 import { Icon } from "../icons.js";
 import { attempt, Button, Card } from "../parts.js";
 import { heat, isOperational, may, offsets, profile, settings } from "../store.js";
-import { heaterName, plain, tenths, whole } from "../words.js";
+import { heaterName, numberOf, plain, tenths, whole } from "../words.js";
 
 const SPANS = [["600", "10 min"], ["3600", "1 h"], ["43200", "all"]];
 const ORDER = (id) => (id.startsWith("tool") ? Number(id.slice(4)) : id === "bed" ? 100 : 101);
@@ -49,7 +49,7 @@ function Heater({ id, name }) {
     const most = profile.value?.limits?.[id === "bed" ? "maxBed" : id === "chamber" ? "maxChamber" : "maxHotend"];
     const set = (event) => {
         event.preventDefault();
-        const degrees = Number(typed.value.replace(",", "."));
+        const degrees = numberOf(typed.value);
         attempt(async () => {
             if (Number.isNaN(degrees)) throw new Error("A temperature is a number of °C.");
             await setTarget(id, degrees);

@@ -5,7 +5,7 @@ import { patch, post, remove } from "../../api.js";
 import { Confirm, Dialog } from "../../dialog.js";
 import { attempt, Button, Card, Choice, Form, Switch, Text } from "../../parts.js";
 import { note } from "../../store.js";
-import { plain } from "../../words.js";
+import { numberOf, plain } from "../../words.js";
 import { idOf } from "./ids.js";
 import { useAnswer } from "./loading.js";
 
@@ -94,8 +94,8 @@ function Profile({ profile, taken, onClose }) {
         for (const [label, path] of NUMBERS) {
             const typed = at(sent, path);
             if (typed === undefined || typed === null) continue;
-            const value = Number(String(typed).replace(",", "."));
-            if (!Number.isFinite(value) || typed === "") throw new Error(`${label}: that is no number.`);
+            const value = numberOf(String(typed));
+            if (Number.isNaN(value)) throw new Error(`${label}: that is no number.`);
             sent = withValue(sent, path, value);
         }
         if (isNew) {
