@@ -55,6 +55,17 @@ async def test_the_address_without_its_slash_leads_to_the_page(client: Client) -
     assert (answer.status, answer.headers["Location"]) == (308, "/p/default/")
 
 
+def test_lines_that_are_comments_are_not_served_and_licences_are(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    ours = 'const a = "//x"; // why\n  // what\n/** All of it. */\nb();\n'
+    for folder, content in (("js", ours), ("vendor", "/* MIT */\na();\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.js").write_text(content)
+    files = read(tmp_path).by_path
+    assert files["js/x.js"].plain == b'const a = "//x"; // why\n\n\nb();\n'
+    assert files["vendor/x.js"].plain == b"/* MIT */\na();\n"
+
+
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(client: Client) -> None:
     files = read(FOLDER)
     version = files.version

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ RULES = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_COMMENT = re.compile(rb"^[ \t]*(?://.*|/\*.*\*/)$", re.MULTILINE)
+"""A line that is a comment: an eighth of what the page weighs, and nothing to a browser."""
 DOCUMENT_NAME = "index.html"
 STATIC_MARK = b"{static}"
 """Stands in the document for where the files are, as seen from its address: a proxy may serve us below any path."""
@@ -119,7 +122,7 @@ class Page:
 def read(folder: Path) -> Files:
     """What is below the folder. Takes some ten milliseconds: not for the event loop."""
     found = {
-        path.relative_to(folder).as_posix(): path.read_bytes()
+        path.relative_to(folder).as_posix(): _without_comments(path)
         for path in sorted(folder.rglob("*"))
         if path.suffix in TYPES and path.is_file()
     }
@@ -132,6 +135,12 @@ def read(folder: Path) -> Files:
         _file(DOCUMENT_NAME, document.replace(STATIC_MARK, f"{up}static/{version}".encode())) for up in ("", "../../")
     )
     return Files(version, here, above, {name: _file(name, content) for name, content in found.items()})
+
+
+def _without_comments(path: Path) -> bytes:
+    """The lines keep their numbers. What others have written is served as it is, with its licence."""
+    content = path.read_bytes()
+    return _COMMENT.sub(b"", content) if path.suffix in (".js", ".css") and path.parent.name != "vendor" else content
 
 
 def _file(name: str, content: bytes) -> File:

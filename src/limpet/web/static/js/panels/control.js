@@ -4,7 +4,7 @@ import { computed, effect, html, signal, useSignal } from "../../vendor/preact.j
 import { post } from "../api.js";
 import { attempt, Button, Card, Choice } from "../parts.js";
 import { connection, flags, isOperational, isPrinting, profile } from "../store.js";
-import { percent, plain } from "../words.js";
+import { numberOf, percent, plain } from "../words.js";
 
 const STEPS = ["0.1", "1", "10", "100"];
 const FULL_FAN = 255;
@@ -91,7 +91,7 @@ function Pad() {
 function Extruder() {
     const [amount, tool] = [useSignal(""), useSignal("tool0")];
     const tools = profile.value?.extruder?.count ?? 1;
-    const length = () => Number((amount.value || String(profile.value?.extruder?.defaultExtrusionLength ?? 5)).replace(",", "."));
+    const length = () => numberOf(amount.value || String(profile.value?.extruder?.defaultExtrusionLength ?? 5));
     const still = isBusy();
     const push = (direction) =>
         attempt(async () => {
