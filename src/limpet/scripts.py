@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from limpet.profiles import Profile
 from limpet.protocol import gcode
-from limpet.protocol.commands import clean
+from limpet.protocol.commands import clean, is_for_host
 from limpet.templates import BadTemplate, parsed, unknown_names
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def lines(name: str, scripts: Mapping[str, str], values: Mapping[str, Any]) -> l
     try:
         if "{" in text:
             text = _template(text).render(values)
-        commands = [command for line in text.splitlines() if (command := clean(line)) and command[0] != "@"]
+        commands = [command for line in text.splitlines() if (command := clean(line)) and not is_for_host(command)]
     except Exception as error:  # Whatever a template does with a value that is not there.
         raise BadScript(name, str(error)) from None
     if len(commands) > MAX_LINES:

@@ -64,6 +64,19 @@ async def test_temperatures_are_kept_with_their_times(printer: Printer) -> None:
     assert heaters == printer.snapshot.temperatures
 
 
+@pytest.mark.parametrize("command", ["M110 N500", "M110 N-5", "m110", "N7 M110 N100*115"])
+async def test_line_numbers_of_somebody_else_do_not_come_between(printer: Printer, command: str) -> None:
+    await connected(printer, **TO_VIRTUAL)
+    events = printer.subscribe()
+    printer.send(command, "M117 there", "M117 and there")
+    await answered(printer)
+    sent_lines = await sent(events)
+    assert not any("M110" in line.upper() for line in sent_lines)
+    figures = printer.figures()
+    assert figures is not None
+    assert figures.resends == 0
+
+
 async def test_a_command_is_sent_and_answered(printer: Printer) -> None:
     await connected(printer, **TO_VIRTUAL)
     events = printer.subscribe()

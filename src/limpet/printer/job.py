@@ -25,14 +25,12 @@ from limpet.printer.payloads import position_in
 from limpet.printer.print import Phase, Print, SelectedFile
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
-from limpet.protocol.commands import Command, code_of, words_of
+from limpet.protocol.commands import Command, code_of, is_for_host, words_of
 from limpet.protocol.events import ActionRequested, Event, PositionReported
 
 _HEATING = {"M104": "tool", "M109": "tool", "M140": "bed", "M190": "bed", "M141": "chamber", "M191": "chamber"}
 _PAUSES = frozenset({"M0", "M1", "M25"})
 _LOCATE = ("M400", "M114")
-_OURS = frozenset({"M110"})
-"""Commands that a file may hold and that must not reach the printer: the line numbers are the session's."""
 _DISTURBING = frozenset(
     {*(f"G{n}" for n in (0, 1, 2, 3, 5, 10, 11, 20, 21, 27, 28, 29, 90, 91, 92)), "M82", "M83"}
     | {"M600", "M125", "M701", "M702", ""}
@@ -266,10 +264,8 @@ class Job(Course):
 
     def _translate(self, text: str, now: float) -> str | None:
         code = code_of(text)
-        if text.startswith("@"):
+        if is_for_host(text):
             self._obey(text, now)
-            return None
-        if code in _OURS:
             return None
         if code in _PAUSES:
             self.pause(now, text.partition(" ")[2].strip() or None)

@@ -41,7 +41,7 @@ from limpet.printer.state import (
 )
 from limpet.printer.subscription import Subscription
 from limpet.printer.target import Patience, Target
-from limpet.protocol.commands import Command, clean, code_of, is_emergency_stop
+from limpet.protocol.commands import Command, clean, code_of, is_emergency_stop, is_for_host
 from limpet.protocol.events import (
     Acknowledged,
     ActionRequested,
@@ -414,8 +414,8 @@ class Printer:
         return self.prints.next_command()
 
     def _is_for_us(self, text: str) -> bool:
-        """A line that begins with @ is for the host, as with OctoPrint: done at once, and no printer gets it."""
-        if not text.startswith("@"):
+        """It is obeyed at once then, if it is anything that is known."""
+        if not is_for_host(text):
             return False
         with suppress(Conflict):  # There is no print.
             match text.split(maxsplit=1)[0].lower():

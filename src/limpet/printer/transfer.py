@@ -9,11 +9,8 @@ from limpet.printer.course import Course, no_scripts
 from limpet.printer.print import Outcome, Phase, Print, SelectedFile, TransferEnded
 from limpet.printer.tape import BadFile, Tape
 from limpet.protocol import gcode
-from limpet.protocol.commands import Command, code_of
+from limpet.protocol.commands import Command, code_of, is_for_host
 from limpet.protocol.events import CardFileBegun, CardFileSaved, CardGone, CardRefused, ErrorReported, Event
-
-_OURS = frozenset({"M110"})
-"""The line numbers are the session's, when the file is printed, too."""
 
 
 class Transfer(Course):
@@ -125,7 +122,7 @@ class Transfer(Course):
         if "M29" in text or code == "M112":
             obeyed = "M112" if code == "M112" else "M29"
             raise BadFile(f"line {self._tape.line} has {obeyed}, which the printer obeys instead of writing it")
-        return code not in _OURS and not text.startswith("@")
+        return not is_for_host(text)
 
     def _end(self, outcome: Outcome, ended_at: float, code: str | None, message: str | None) -> Event:
         return TransferEnded(self.print, outcome, ended_at, code, message)

@@ -87,6 +87,12 @@ def is_emergency_stop(command: str) -> bool:
     return _STOP.match(command) is not None
 
 
+def is_for_host(command: str) -> bool:
+    """What must not reach the printer: a line that begins with @, as with OctoPrint; and M110, for the line numbers are
+    the session's: after those of somebody else the printer would refuse all that it is sent."""
+    return command.startswith("@") or code_of(command) == "M110"
+
+
 def words_of(command: str) -> dict[str, float]:
     """`G1 X1 Y-2.5` -> {"G": 1.0, "X": 1.0, "Y": -2.5}."""
     return {letter: float(number) for letter, number in _WORD.findall(command)}
