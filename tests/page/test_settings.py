@@ -97,7 +97,9 @@ async def test_a_key_is_made_and_shown_once(visit: Callable[..., Visit]) -> None
         await it.button("Make a new key").click()
         key = await it.page.locator(".notice .mono").inner_text()
         await it.button("End it").click()
+        await expect(it.page.get_by_role("dialog")).to_be_visible()
         await it.page.keyboard.press("Escape")
+        await expect(it.page.get_by_role("dialog")).to_have_count(0)
         assert (await it.client.get("/api/version", key=key)).status == 200
         await it.button("End it").click()
         await it.page.get_by_role("dialog").get_by_role("button", name="End it").click()

@@ -144,7 +144,14 @@ EFFECTS: list[tuple[Event, dict[str, Any]]] = [
 WITHOUT_EFFECT = sorted(
     set(Event.__subclasses__()) - {type(event) for event, _ in EFFECTS}, key=lambda kind: kind.__name__
 )
-SAMPLES: dict[Any, Any] = {bool: True, int: 1, str: "x", dict[str, float]: {"X": 1.0}, Summary: Summary()}
+SAMPLES: dict[Any, Any] = {
+    bool: True,
+    int: 1,
+    int | None: 1,
+    str: "x",
+    dict[str, float]: {"X": 1.0},
+    Summary: Summary(),
+}
 
 
 @pytest.mark.parametrize(("event", "changes"), EFFECTS, ids=lambda value: type(value).__name__)

@@ -194,7 +194,7 @@ def test_smoothie_says_ok_to_an_emergency_stop() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["!! Must home axis first: 10.000 0.000", "Error:Protected Pin", "Error: SD init fail"]
+    "line", ["!! Must home axis first: 10.000 0.000", "Error:Protected Pin", "Error: SD init fail", "Error:"]
 )
 def test_a_complaint_is_not_a_halt(line: str) -> None:
     (event,) = events_of(line)

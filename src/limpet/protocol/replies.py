@@ -146,7 +146,7 @@ def _both(match: Match[str]) -> Iterator[Event]:
 
 def _error(match: Match[str]) -> Iterator[Event]:
     sign, message = match.group(1), match.group(2).strip()
-    if not message:
+    if not message and sign == "!!":
         yield FirmwareHalted("it answers !! to everything")  # Smoothie, until M999.
     elif _HALTED.search(_QUOTED.sub("''", message)):
         yield FirmwareHalted(message)
