@@ -29,7 +29,7 @@ async def test_a_finger_that_scrolls_over_a_slider_sets_nothing(visit: Callable[
         assert place is not None
         before = await it.page.evaluate("scrollY")
         await swipe(it, place["x"] + 0.8 * place["width"], place["y"] + place["height"] / 2, 150)
-        assert await it.page.evaluate("scrollY") < before
+        await it.eventually(lambda: it.page.evaluate("before => scrollY < before", before))
         await it.client.post("/api/printer/command", {"command": "M117 later"})
         await it.wrote("M117 later")
         assert not [line for line in await it.lines() if line.startswith("M221")]
@@ -122,6 +122,7 @@ async def test_the_state_is_cut_with_dots_beside_the_armed_stop(visit: Callable[
     async with visit(size={"width": 360, "height": 800}) as it:
         await it.connect()
         await it.button("stop").click()
+        await expect(it.button("Press again to stop")).to_be_visible()
         state = it.page.locator("[data-state]")
         assert await state.evaluate("state => getComputedStyle(state).textOverflow") == "ellipsis"
         assert await state.evaluate("state => state.scrollWidth > state.clientWidth")
