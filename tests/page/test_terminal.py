@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tests.page.visit import Visit, expect
+
+if TYPE_CHECKING:
+    from playwright.async_api import Locator
+
+
+async def terminal(it: Visit) -> Locator:
+    """Its lines."""
+    await it.view("Terminal")
+    return it.page.get_by_role("log", name="Lines on the wire")
 
 
 async def test_gcode_is_sent_and_the_answer_is_seen(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         await it.field("G-code to send").fill("M115")
         await it.button("Send").click()
         await expect(lines).to_contain_text("FIRMWARE_NAME")
@@ -30,8 +39,7 @@ async def test_gcode_is_sent_and_the_answer_is_seen(visit: Callable[..., Visit])
 async def test_lines_are_filtered_and_held(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         await expect(lines).to_contain_text("M115")
         await it.text("Filter").click()
         await it.field("Only lines with").fill("firmware_name")
@@ -78,8 +86,7 @@ ADD = """async (texts) => {
 
 async def test_what_is_held_stays_as_it_is_until_it_is_cleared(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         await it.page.evaluate(ADD, [f"Recv: early {at}" for at in range(50)])
         await expect(lines).to_contain_text("early 49")
         await it.button("Pause").click()
@@ -100,8 +107,7 @@ async def test_what_is_held_stays_as_it_is_until_it_is_cleared(visit: Callable[.
 
 async def test_lines_stay_under_the_eyes_of_whoever_reads_them(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         await it.page.evaluate(ADD, [f"Recv: line {at}." for at in range(5_000)])
         await expect(lines).to_contain_text("line 4999.")
         await lines.evaluate("box => (box.scrollTop = box.scrollHeight / 2)")
@@ -121,8 +127,7 @@ async def test_lines_stay_under_the_eyes_of_whoever_reads_them(visit: Callable[.
 async def test_it_keeps_to_the_newest_line_until_somebody_scrolls_up(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         follow = it.field("Keep to the newest line")
         await expect(lines).to_contain_text("M115")
         await it.client.post("/api/printer/command", {"commands": [f"M117 line {at}" for at in range(100)]})
@@ -139,8 +144,7 @@ async def test_it_keeps_to_the_newest_line_until_somebody_scrolls_up(visit: Call
 async def test_what_the_settings_name_is_filtered_out(visit: Callable[..., Visit]) -> None:
     async with visit() as it:
         await it.connect()
-        await it.view("Terminal")
-        lines = it.page.get_by_role("log", name="Lines on the wire")
+        lines = await terminal(it)
         await it.client.post("/api/printer/command", {"commands": ["M105", "M117 seen"]})
         await expect(lines).to_contain_text("M105")
         await it.text("Filter").click()
