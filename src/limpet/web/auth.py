@@ -101,6 +101,7 @@ class Access:
         self._remembering = asyncio.Lock()
         if self._remembered is not None:
             self._remembered.refresh(lambda kept: self.sessions.recall(kept, self.now(), time.time()))
+        self._kept = self.sessions.remembered()
 
     # -- who it is --
 
@@ -158,12 +159,15 @@ class Access:
         return Caller(name=user.name, permissions=permissions, groups=user.groups, user=user, key=key, session=session)
 
     async def remember(self) -> None:
-        """Keep who is to be known again after the next start; what is in the way of that is told in the log."""
-        if self._remembered is None:
-            return
+        """Keep who is to be known again after the next start, if that has changed; what is in the way of that is told
+        in the log."""
         async with self._remembering:
+            kept = self.sessions.remembered()
+            if self._remembered is None or kept == self._kept:
+                return
             try:
-                await asyncio.to_thread(self._remembered.write, self.sessions.remembered())
+                await asyncio.to_thread(self._remembered.write, kept)
+                self._kept = kept
             except SettingsError as error:
                 log.warning("%s: %s", NOT_KEPT, error)
 

@@ -136,8 +136,7 @@ async def put_password(call: Call) -> web.StreamResponse:
     if is_own and call.caller.session is not None:
         # All other sessions of his are over.
         call.caller.session.password = mark_of(kept)
-        if call.caller.session.remembered:
-            await access.remember()
+        await access.remember()
     return answer(Done())
 
 

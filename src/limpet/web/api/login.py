@@ -90,12 +90,10 @@ async def _active(call: Call, name: str, password: str, remember: bool) -> web.S
     if user is None:
         raise Refused(403, auth.FORBIDDEN)
     # Never the session that the request came with: somebody else may know that one.
-    before = call.caller.session
-    if before is not None:
-        access.sessions.close(before)
+    if call.caller.session is not None:
+        access.sessions.close(call.caller.session)
     text, session = access.sessions.open(user.name, user.password, access.now(), remembered=remember, at=time.time())
-    if remember or (before is not None and before.remembered):
-        await access.remember()
+    await access.remember()
     response = answer(_login(call, access.caller_of_user(user, session=session), session))
     auth.give_cookies(response, call.request, text, session)
     return response
@@ -125,8 +123,7 @@ async def post_logout(call: Call) -> web.StreamResponse:
     auth.check_not_forged(call.request, call.caller)
     if call.caller.session is not None:
         call.access.sessions.close(call.caller.session)
-        if call.caller.session.remembered:
-            await call.access.remember()
+        await call.access.remember()
     response = answer(LoggedOut())
     auth.take_cookies(response, call.request)
     return response
