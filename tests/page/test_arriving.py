@@ -123,6 +123,8 @@ async def test_a_login_is_remembered_only_if_wished(visit: Callable[..., Visit])
             assert any(cookie["expires"] > 0 for cookie in await it.context.cookies()) is wished
             await it.field("Account: ada").click()
             await it.button("Log out").click()
+            # A browser that is closed while it loads a page may never say so.
+            await expect(it.field("User")).to_be_visible()
 
 
 async def test_an_app_that_asks_for_a_key_is_turned_away(visit: Callable[..., Visit]) -> None:
